@@ -1,0 +1,1 @@
+// Exists so that CMake has a source file to build the precompiled header with.
