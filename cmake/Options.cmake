@@ -31,6 +31,7 @@ endif()
 
 add_library(weft_flags INTERFACE)
 target_compile_options(weft_flags INTERFACE -Wall -Wextra -Wconversion -Werror)
+add_compile_options(-fopenmp)
 target_include_directories(weft_flags INTERFACE ${PROJECT_SOURCE_DIR})
 if(WEFT_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer)

@@ -1,0 +1,67 @@
+#include "kernels/arena.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+#include "base/checked.h"
+
+namespace weft::kernels {
+namespace {
+
+constexpr std::int64_t kAlignment = 64;
+constexpr std::int64_t kSmallestBlock = std::int64_t{1} << 20;
+
+std::int64_t bytes_of(at::IntArrayRef sizes, at::ScalarType dtype) {
+  auto bytes = static_cast<std::int64_t>(c10::elementSize(dtype));
+  for (const std::int64_t size : sizes) {
+    bytes = checked_mul(bytes, size, "temporary tensor");
+  }
+  return checked_add(bytes, kAlignment - 1, "temporary tensor") / kAlignment * kAlignment;
+}
+
+}  // namespace
+
+void Arena::add_block(std::int64_t bytes) {
+  blocks_.push_back(at::empty({bytes}, at::TensorOptions(at::kByte).device(device_)));
+}
+
+at::Tensor Arena::take(at::IntArrayRef sizes, at::ScalarType dtype) {
+  const std::int64_t bytes = bytes_of(sizes, dtype);
+  while (block_ < blocks_.size() && offset_ + bytes > blocks_[block_].numel()) {
+    ++block_;
+    offset_ = 0;
+  }
+  if (block_ == blocks_.size()) {
+    add_block(std::max({bytes, reserved_bytes() / 2, kSmallestBlock}));
+  }
+  at::Tensor result = blocks_[block_]
+                          .narrow(0, offset_, bytes)
+                          .view(dtype)
+                          .narrow(0, 0, c10::multiply_integers(sizes))
+                          .view(sizes);
+  offset_ += bytes;
+  used_ += bytes;
+  peak_ = std::max(peak_, used_);
+  return result;
+}
+
+void Arena::reset() {
+  if (blocks_.size() > 1) {
+    blocks_.clear();
+    add_block(peak_ + kAlignment);
+  }
+  block_ = 0;
+  offset_ = 0;
+  used_ = 0;
+}
+
+std::int64_t Arena::reserved_bytes() const {
+  std::int64_t total = 0;
+  for (const at::Tensor& block : blocks_) {
+    total += block.numel();
+  }
+  return total;
+}
+
+}  // namespace weft::kernels

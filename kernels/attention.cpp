@@ -1,0 +1,185 @@
+#include "kernels/attention.h"
+
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/softmax.h>
+
+#include <cmath>
+#include <tuple>
+
+#include "kernels/tensor_checks.h"
+
+namespace weft::kernels {
+namespace {
+
+// Views of one document's rows as [1, heads, length, head_dim].
+struct Heads {
+  at::Tensor q;
+  at::Tensor k;
+  at::Tensor v;
+};
+
+at::Tensor as_heads(const at::Tensor& rows, std::int64_t first_column, std::int64_t heads,
+                    std::int64_t head_dim) {
+  return rows.narrow(1, first_column, heads * head_dim)
+      .unflatten(1, {heads, head_dim})
+      .transpose(0, 1)
+      .unsqueeze(0);
+}
+
+Heads split(const at::Tensor& rows, const HeadLayout& layout) {
+  const std::int64_t d = layout.head_dim;
+  return {as_heads(rows, 0, layout.heads_q, d),
+          as_heads(rows, layout.heads_q * d, layout.heads_k, d),
+          as_heads(rows, layout.rotated() * d, layout.heads_k, d)};
+}
+
+double scale_of(const HeadLayout& layout) {
+  return 1.0 / std::sqrt(static_cast<double>(layout.head_dim));
+}
+
+at::Tensor repeat_groups(const at::Tensor& heads, std::int64_t heads_q) {
+  return heads.repeat_interleave(heads_q / heads.size(1), 1);
+}
+
+at::Tensor masked_scores(const at::Tensor& q, const at::Tensor& k, double scale) {
+  const std::int64_t length = k.size(2);
+  const at::Tensor scores = at::matmul(q, repeat_groups(k, q.size(1)).transpose(-1, -2)) * scale;
+  const at::Tensor future =
+      at::ones({q.size(2), length}, q.options().dtype(at::kBool)).triu(length - q.size(2) + 1);
+  return scores.masked_fill(future, -std::numeric_limits<double>::infinity());
+}
+
+std::tuple<at::Tensor, at::Tensor> forward_document(const Heads& heads, double scale) {
+  if (heads.q.is_cpu()) {
+    return at::_scaled_dot_product_flash_attention_for_cpu(
+        heads.q, heads.k, heads.v, /*dropout_p=*/0.0,
+        /*is_causal=*/true, /*attn_mask=*/{}, scale);
+  }
+  const at::Tensor scores = masked_scores(heads.q, heads.k, scale);
+  const at::Tensor lse = scores.logsumexp(-1);
+  const at::Tensor out =
+      at::matmul((scores - lse.unsqueeze(-1)).exp(), repeat_groups(heads.v, heads.q.size(1)));
+  return {out, lse};
+}
+
+std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_document(const at::Tensor& dout,
+                                                                 const Heads& heads,
+                                                                 const at::Tensor& out,
+                                                                 const at::Tensor& lse,
+                                                                 double scale) {
+  if (heads.q.is_cpu()) {
+    return at::_scaled_dot_product_flash_attention_for_cpu_backward(
+        dout, heads.q, heads.k, heads.v, out, lse,
+        /*dropout_p=*/0.0, /*is_causal=*/true,
+        /*attn_mask=*/{}, scale);
+  }
+  const std::int64_t groups = heads.q.size(1) / heads.k.size(1);
+  const auto sum_groups = [&](const at::Tensor& x) {
+    return x.unflatten(1, {heads.k.size(1), groups}).sum(2);
+  };
+  const at::Tensor p = (masked_scores(heads.q, heads.k, scale) - lse.unsqueeze(-1)).exp();
+  const at::Tensor dp = at::matmul(dout, repeat_groups(heads.v, heads.q.size(1)).transpose(-1, -2));
+  const at::Tensor ds = p * (dp - (dout * out).sum(-1, /*keepdim=*/true)) * scale;
+  return {at::matmul(ds, repeat_groups(heads.k, heads.q.size(1))),
+          sum_groups(at::matmul(ds.transpose(-1, -2), heads.q)),
+          sum_groups(at::matmul(p.transpose(-1, -2), dout))};
+}
+
+// Without native bf16 instructions attention runs in fp32 on a CPU; elsewhere rows are used as they
+// are.
+at::Tensor working_copy(const at::Tensor& rows, const at::Tensor& lse, Arena& scratch) {
+  if (rows.scalar_type() == lse.scalar_type()) {
+    return rows;
+  }
+  at::Tensor wide = scratch.take(rows.sizes(), lse.scalar_type());
+  wide.copy_(rows);
+  return wide;
+}
+
+void check(const at::Tensor& qkv, const HeadLayout& layout,
+           std::span<const std::int32_t> cu_seqlens, const at::Tensor& out, const at::Tensor& lse) {
+  const std::int64_t tokens = qkv.size(0);
+  check_tensor(qkv, {tokens, layout.row()}, qkv.scalar_type(), "attention qkv");
+  check_tensor(out, {tokens, layout.heads_q * layout.head_dim}, qkv.scalar_type(), "attention out");
+  check_tensor(lse, {layout.heads_q * tokens}, statistics_dtype(qkv.scalar_type()),
+               "attention lse");
+  if (cu_seqlens.empty() || cu_seqlens.front() != 0 || cu_seqlens.back() != tokens) {
+    fail_internal("attention: cu_seqlens do not span the {} rows", tokens);
+  }
+}
+
+// Calls body(first row, length) for each document that is not empty.
+template <typename Body>
+void for_each_document(std::span<const std::int32_t> cu_seqlens, Body&& body) {
+  for (std::size_t i = 0; i + 1 < cu_seqlens.size(); ++i) {
+    if (cu_seqlens[i + 1] > cu_seqlens[i]) {
+      body(std::int64_t{cu_seqlens[i]}, std::int64_t{cu_seqlens[i + 1]} - cu_seqlens[i]);
+    }
+  }
+}
+
+}  // namespace
+
+void attention_forward(const at::Tensor& qkv, const HeadLayout& layout,
+                       std::span<const std::int32_t> cu_seqlens, const at::Tensor& out,
+                       const at::Tensor& lse, Arena& scratch) {
+  check(qkv, layout, cu_seqlens, out, lse);
+  const Arena::Scope scope(scratch);
+  const at::Tensor rows = working_copy(qkv, lse, scratch);
+  const std::int64_t heads = layout.heads_q;
+  for_each_document(cu_seqlens, [&](std::int64_t first, std::int64_t length) {
+    const auto [o, l] =
+        forward_document(split(rows.narrow(0, first, length), layout), scale_of(layout));
+    out.narrow(0, first, length)
+        .unflatten(1, {heads, layout.head_dim})
+        .copy_(o.squeeze(0).transpose(0, 1));
+    lse.narrow(0, heads * first, heads * length).view({heads, length}).copy_(l.squeeze(0));
+  });
+}
+
+void attention_backward(const at::Tensor& dout, const at::Tensor& qkv, const HeadLayout& layout,
+                        std::span<const std::int32_t> cu_seqlens, const at::Tensor& out,
+                        const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) {
+  check(qkv, layout, cu_seqlens, out, lse);
+  check_tensor(dqkv, qkv.sizes(), qkv.scalar_type(), "attention dqkv");
+  const Arena::Scope scope(scratch);
+  const at::Tensor rows = working_copy(qkv, lse, scratch);
+  const at::Tensor out_rows = working_copy(out, lse, scratch);
+  const at::Tensor dout_rows = working_copy(dout, lse, scratch);
+  const std::int64_t heads = layout.heads_q;
+  for_each_document(cu_seqlens, [&](std::int64_t first, std::int64_t length) {
+    const auto document = [&](const at::Tensor& all) {
+      return as_heads(all.narrow(0, first, length), 0, heads, layout.head_dim);
+    };
+    const auto [dq, dk, dv] = backward_document(
+        document(dout_rows), split(rows.narrow(0, first, length), layout), document(out_rows),
+        lse.narrow(0, heads * first, heads * length).view({1, heads, length}), scale_of(layout));
+    const Heads gradient = split(dqkv.narrow(0, first, length), layout);
+    gradient.q.copy_(dq);
+    gradient.k.copy_(dk);
+    gradient.v.copy_(dv);
+  });
+}
+
+void attention_cached(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                      const at::Tensor& out) {
+  const at::ScalarType dtype = q.scalar_type();
+  const at::ScalarType wide = q.is_cpu() ? statistics_dtype(dtype) : dtype;
+  const Heads heads{q.transpose(0, 1).unsqueeze(0).to(wide),
+                    keys.transpose(0, 1).unsqueeze(0).to(wide),
+                    values.transpose(0, 1).unsqueeze(0).to(wide)};
+  const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(2)));
+  at::Tensor result;
+  if (q.size(0) == keys.size(0)) {
+    result = std::get<0>(forward_document(heads, scale));
+  } else {
+    const at::Tensor p = at::softmax(masked_scores(heads.q, heads.k, scale), -1);
+    result = at::matmul(p, repeat_groups(heads.v, heads.q.size(1)));
+  }
+  out.unflatten(1, {q.size(1), q.size(2)}).copy_(result.squeeze(0).transpose(0, 1));
+}
+
+}  // namespace weft::kernels

@@ -1,0 +1,113 @@
+#include "kernels/lora_linear.h"
+
+#include "kernels/dropout.h"
+#include "kernels/gemm.h"
+#include "kernels/tensor_checks.h"
+
+namespace weft::kernels {
+namespace {
+
+// Calls body(slice, index, first rank, number of ranks) for each adapter of the group.
+template <typename Body>
+void for_each_slice(const LoraGroup& lora, Body&& body) {
+  std::int64_t rank = 0;
+  std::uint64_t index = 0;
+  for (const LoraSlice& slice : lora.slices) {
+    const std::int64_t count = slice.b.size(1);
+    body(slice, index, rank, count);
+    rank += count;
+    ++index;
+  }
+}
+
+void check(const at::Tensor& x_like, const at::Tensor& weight, const LoraGroup& lora,
+           const at::Tensor& s) {
+  check_tensor(x_like, x_like.sizes(), weight.scalar_type(), "lora_linear activations");
+  if (!lora.empty()) {
+    check_tensor(lora.a, {lora.ranks(), weight.size(1)}, weight.scalar_type(), "lora_linear A");
+    check_tensor(s, {x_like.size(0), lora.ranks()}, weight.scalar_type(), "lora_linear s");
+  }
+}
+
+}  // namespace
+
+void lora_linear_forward(const at::Tensor& x, const at::Tensor& weight, const LoraGroup& lora,
+                         const at::Tensor& y, const at::Tensor& s, bool training,
+                         const DropoutKey& key, Arena& scratch) {
+  check(x, weight, lora, s);
+  gemm(y, x, weight.t(), scratch);
+  if (lora.empty()) {
+    return;
+  }
+  if (!training || lora.dropout == 0.0) {
+    gemm(s, x, lora.a.t(), scratch);
+  } else {
+    // PEFT drops independently for each module, so each slice has a mask of its own.
+    for_each_slice(
+        lora, [&](const LoraSlice&, std::uint64_t index, std::int64_t rank, std::int64_t count) {
+          const Arena::Scope scope(scratch);
+          const at::Tensor dropped = scratch.take(x.sizes(), x.scalar_type());
+          dropout(x, lora.dropout, key.seed, key.stream + index, dropped);
+          gemm(s.narrow(1, rank, count), dropped, lora.a.narrow(0, rank, count).t(), scratch);
+        });
+  }
+  for_each_slice(lora,
+                 [&](const LoraSlice& slice, std::uint64_t, std::int64_t rank, std::int64_t count) {
+                   gemm(y.narrow(1, slice.out_begin, slice.b.size(0)), s.narrow(1, rank, count),
+                        slice.b.t(), scratch,
+                        /*accumulate=*/true, slice.scale);
+                 });
+}
+
+void lora_linear_backward_input(const at::Tensor& dy, const at::Tensor& weight,
+                                const LoraGroup& lora, const at::Tensor& s, const at::Tensor& ds,
+                                const at::Tensor& dx, const DropoutKey& key, Arena& scratch) {
+  check(dy, weight, lora, s);
+  if (dx.defined()) {
+    gemm(dx, dy, weight, scratch);
+  }
+  for_each_slice(lora, [&](const LoraSlice& slice, std::uint64_t index, std::int64_t rank,
+                           std::int64_t count) {
+    const at::Tensor dy_slice = dy.narrow(1, slice.out_begin, slice.b.size(0));
+    const at::Tensor ds_slice = ds.narrow(1, rank, count);
+    gemm(ds_slice, dy_slice, slice.b, scratch, /*accumulate=*/false, slice.scale);
+    if (slice.grad_b.defined()) {
+      gemm(slice.grad_b, dy_slice.t(), s.narrow(1, rank, count), scratch, /*accumulate=*/true,
+           slice.scale);
+    }
+    if (dx.defined() && lora.dropout != 0.0) {
+      const Arena::Scope scope(scratch);
+      const at::Tensor part = scratch.take(dx.sizes(), dx.scalar_type());
+      gemm(part, ds_slice, lora.a.narrow(0, rank, count), scratch);
+      dropout(part, lora.dropout, key.seed, key.stream + index, dx, /*accumulate=*/true);
+    }
+  });
+  if (dx.defined() && !lora.empty() && lora.dropout == 0.0) {
+    gemm(dx, ds, lora.a, scratch, /*accumulate=*/true);
+  }
+}
+
+void lora_linear_backward_weights(const at::Tensor& dy, const at::Tensor& x, const LoraGroup& lora,
+                                  const at::Tensor& ds, const at::Tensor& grad_weight,
+                                  const DropoutKey& key, Arena& scratch) {
+  if (grad_weight.defined()) {
+    gemm(grad_weight, dy.t(), x, scratch, /*accumulate=*/true);
+  }
+  if (lora.empty() || !lora.grad_a.defined()) {
+    return;
+  }
+  if (lora.dropout == 0.0) {
+    gemm(lora.grad_a, ds.t(), x, scratch, /*accumulate=*/true);
+    return;
+  }
+  for_each_slice(lora,
+                 [&](const LoraSlice&, std::uint64_t index, std::int64_t rank, std::int64_t count) {
+                   const Arena::Scope scope(scratch);
+                   const at::Tensor dropped = scratch.take(x.sizes(), x.scalar_type());
+                   dropout(x, lora.dropout, key.seed, key.stream + index, dropped);
+                   gemm(lora.grad_a.narrow(0, rank, count), ds.narrow(1, rank, count).t(), dropped,
+                        scratch, /*accumulate=*/true);
+                 });
+}
+
+}  // namespace weft::kernels

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/arena.h"
+
+namespace weft::kernels {
+
+/// One adapter on columns [out_begin, out_begin + b.size(0)) of a projection's output (Hu et al.,
+/// "LoRA", 2021): y += scale * dropout(x) · Aᵀ · Bᵀ.
+struct LoraSlice {
+  std::int64_t out_begin = 0;
+  at::Tensor b;  ///< [out, rank], the activations' dtype
+  at::Tensor
+      grad_b;  ///< [out, rank] fp32 (fp64); added to by the backward pass; undefined in inference
+  double scale = 1.0;
+};
+
+/// The adapters that share one input: q, k and v, or gate and up, or a single projection. Their A
+/// matrices are stacked, so that the input is read once.
+struct LoraGroup {
+  at::Tensor a;       ///< [sum of ranks, in]
+  at::Tensor grad_a;  ///< fp32 (fp64); added to
+  std::vector<LoraSlice> slices;
+  double dropout = 0.0;
+
+  [[nodiscard]] bool empty() const { return slices.empty(); }
+  [[nodiscard]] std::int64_t ranks() const { return empty() ? 0 : a.size(0); }
+};
+
+/// Which dropout mask is meant: pure numbers, so that the backward pass draws the same one.
+struct DropoutKey {
+  std::uint64_t seed = 0;
+  std::uint64_t stream =
+      0;  ///< unique per micro-batch, layer and projection; slices of a group add their index
+};
+
+/// y [T, out] = x [T, in] · weightᵀ + the adapters' part; weight [out, in]. `s` [T, ranks] receives
+/// x · Aᵀ (times dropout) for the backward pass. `training` switches dropout on. Temporaries come
+/// from `scratch`.
+void lora_linear_forward(const at::Tensor& x, const at::Tensor& weight, const LoraGroup& lora,
+                         const at::Tensor& y, const at::Tensor& s, bool training,
+                         const DropoutKey& key, Arena& scratch);
+
+/// The backward pass has two halves, because SwiGLU has its input (x) back only after the gradient
+/// has passed it.
+///
+/// First half: dx [T, in] = gradient of the input (not when dx is undefined), `ds` [T, ranks] = dy
+/// · B * scale, and grad_b += .
+void lora_linear_backward_input(const at::Tensor& dy, const at::Tensor& weight,
+                                const LoraGroup& lora, const at::Tensor& s, const at::Tensor& ds,
+                                const at::Tensor& dx, const DropoutKey& key, Arena& scratch);
+/// Second half: grad_a += dsᵀ · dropout(x), and grad_weight [out, in] fp32 (fp64) += dyᵀ · x where
+/// it is defined.
+void lora_linear_backward_weights(const at::Tensor& dy, const at::Tensor& x, const LoraGroup& lora,
+                                  const at::Tensor& ds, const at::Tensor& grad_weight,
+                                  const DropoutKey& key, Arena& scratch);
+
+}  // namespace weft::kernels

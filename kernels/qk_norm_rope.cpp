@@ -1,0 +1,117 @@
+#include "kernels/qk_norm_rope.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/index_select.h>
+
+#include "kernels/tensor_checks.h"
+
+namespace weft::kernels {
+namespace {
+
+void check(const at::Tensor& qkv, const HeadLayout& layout, const at::Tensor& q_weight,
+           const at::Tensor& k_weight, const at::Tensor& cos, const at::Tensor& sin,
+           const at::Tensor& positions, const at::Tensor& rstd, const at::Tensor& normalized) {
+  const at::ScalarType dtype = qkv.scalar_type();
+  const at::ScalarType wide = statistics_dtype(dtype);
+  const std::int64_t tokens = qkv.size(0);
+  check_tensor(qkv, {tokens, layout.row()}, dtype, "qk_norm_rope qkv");
+  check_tensor(q_weight, {layout.head_dim}, dtype, "qk_norm_rope q_weight");
+  check_tensor(k_weight, {layout.head_dim}, dtype, "qk_norm_rope k_weight");
+  check_tensor(cos, {cos.size(0), layout.head_dim / 2}, wide, "qk_norm_rope cos");
+  check_tensor(sin, cos.sizes(), wide, "qk_norm_rope sin");
+  check_tensor(positions, {tokens}, at::kInt, "qk_norm_rope positions");
+  check_tensor(rstd, {tokens, layout.rotated()}, wide, "qk_norm_rope rstd");
+  if (normalized.defined()) {
+    check_tensor(normalized, {tokens, layout.rotated() * layout.head_dim}, dtype,
+                 "qk_norm_rope normalized");
+  }
+}
+
+// Weight per head: q_weight for the query heads, k_weight for the key heads; [heads, head_dim].
+at::Tensor head_weights(const HeadLayout& layout, const at::Tensor& q_weight,
+                        const at::Tensor& k_weight, at::ScalarType wide) {
+  return at::cat({q_weight.to(wide).expand({layout.heads_q, layout.head_dim}),
+                  k_weight.to(wide).expand({layout.heads_k, layout.head_dim})});
+}
+
+at::Tensor rotate(const at::Tensor& heads, const at::Tensor& cos, const at::Tensor& sin,
+                  bool backward) {
+  const std::int64_t half = heads.size(-1) / 2;
+  const at::Tensor first = heads.narrow(-1, 0, half);
+  const at::Tensor second = heads.narrow(-1, half, half);
+  const at::Tensor turn = backward ? -sin : sin;
+  return at::cat({first * cos - second * turn, second * cos + first * turn}, -1);
+}
+
+at::Tensor table_rows(const at::Tensor& table, const at::Tensor& positions) {
+  return at::index_select(table, 0, positions).unsqueeze(1);
+}
+
+}  // namespace
+
+void qk_norm_rope_forward(const at::Tensor& qkv, const HeadLayout& layout,
+                          const at::Tensor& q_weight, const at::Tensor& k_weight, double eps,
+                          const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& positions,
+                          const at::Tensor& rstd, const at::Tensor& normalized) {
+  check(qkv, layout, q_weight, k_weight, cos, sin, positions, rstd, normalized);
+  if (runs_on_cpu_loops(qkv)) {
+    detail::qk_norm_rope_forward_cpu(qkv, layout, q_weight, k_weight, eps, cos, sin, positions,
+                                     rstd, normalized);
+    return;
+  }
+  const at::ScalarType wide = rstd.scalar_type();
+  const at::Tensor rotated = qkv.narrow(1, 0, layout.rotated() * layout.head_dim);
+  const at::Tensor heads = rotated.to(wide).unflatten(1, {layout.rotated(), layout.head_dim});
+  rstd.copy_(heads.square().mean(-1).add(eps).rsqrt());
+  const at::Tensor unit = heads * rstd.unsqueeze(-1);
+  if (normalized.defined()) {
+    normalized.copy_(unit.flatten(1));
+  }
+  const at::Tensor scaled = unit * head_weights(layout, q_weight, k_weight, wide);
+  rotated.copy_(
+      rotate(scaled, table_rows(cos, positions), table_rows(sin, positions), /*backward=*/false)
+          .flatten(1));
+}
+
+void qk_norm_rope_backward(const at::Tensor& dqkv, const at::Tensor& qkv,
+                           const at::Tensor& normalized, const HeadLayout& layout,
+                           const at::Tensor& q_weight, const at::Tensor& k_weight,
+                           const at::Tensor& cos, const at::Tensor& sin,
+                           const at::Tensor& positions, const at::Tensor& rstd,
+                           const at::Tensor& dq_weight, const at::Tensor& dk_weight) {
+  check(dqkv, layout, q_weight, k_weight, cos, sin, positions, rstd, normalized);
+  if (!normalized.defined()) {
+    check_tensor(qkv, dqkv.sizes(), dqkv.scalar_type(), "qk_norm_rope qkv");
+  }
+  if (runs_on_cpu_loops(dqkv)) {
+    detail::qk_norm_rope_backward_cpu(dqkv, qkv, normalized, layout, q_weight, k_weight, cos, sin,
+                                      positions, rstd, dq_weight, dk_weight);
+    return;
+  }
+  const at::ScalarType wide = rstd.scalar_type();
+  const at::Tensor cos_rows = table_rows(cos, positions);
+  const at::Tensor sin_rows = table_rows(sin, positions);
+  const auto heads_of = [&](const at::Tensor& rows) {
+    return rows.narrow(1, 0, layout.rotated() * layout.head_dim)
+        .to(wide)
+        .unflatten(1, {layout.rotated(), layout.head_dim});
+  };
+  const at::Tensor weights = head_weights(layout, q_weight, k_weight, wide);
+  const at::Tensor unit =
+      normalized.defined() ? heads_of(normalized)
+                           : rotate(heads_of(qkv), cos_rows, sin_rows, /*backward=*/true) / weights;
+  const at::Tensor dy = rotate(heads_of(dqkv), cos_rows, sin_rows, /*backward=*/true);
+  const at::Tensor dyw = dy * weights;
+  const at::Tensor mean = (dyw * unit).mean(-1, /*keepdim=*/true);
+  dqkv.narrow(1, 0, layout.rotated() * layout.head_dim)
+      .copy_(((dyw - unit * mean) * rstd.unsqueeze(-1)).flatten(1));
+  const at::Tensor dweights = (dy * unit).sum(0);
+  if (dq_weight.defined()) {
+    dq_weight.add_(dweights.narrow(0, 0, layout.heads_q).sum(0));
+  }
+  if (dk_weight.defined()) {
+    dk_weight.add_(dweights.narrow(0, layout.heads_q, layout.heads_k).sum(0));
+  }
+}
+
+}  // namespace weft::kernels

@@ -1,0 +1,85 @@
+#include "kernels/rms_norm.h"
+
+#include <ATen/ops/abs.h>
+#include <ATen/ops/min.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/rsqrt.h>
+
+#include "kernels/tensor_checks.h"
+
+namespace weft::kernels {
+namespace {
+
+// The composition for devices without a kernel of their own.
+void forward_aten(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
+                  double eps, const at::Tensor& y, const at::Tensor& rstd,
+                  const at::Tensor& normalized) {
+  if (delta.defined()) {
+    x.add_(delta);
+  }
+  const at::Tensor wide = x.to(rstd.scalar_type());
+  rstd.copy_(wide.square().mean(-1).add(eps).rsqrt());
+  const at::Tensor unit = wide * rstd.unsqueeze(-1);
+  if (normalized.defined()) {
+    normalized.copy_(unit);
+  }
+  y.copy_(unit * weight);
+}
+
+void backward_aten(const at::Tensor& dy, const at::Tensor& y, const at::Tensor& normalized,
+                   const at::Tensor& weight, const at::Tensor& rstd, const at::Tensor& dx,
+                   const at::Tensor& dweight) {
+  const at::ScalarType wide = rstd.scalar_type();
+  const at::Tensor w = weight.to(wide);
+  const at::Tensor unit = normalized.defined() ? normalized.to(wide) : y.to(wide) / w;
+  const at::Tensor dyw = dy.to(wide) * w;
+  const at::Tensor mean = (dyw * unit).mean(-1, /*keepdim=*/true);
+  dx.add_(((dyw - unit * mean) * rstd.unsqueeze(-1)).to(dx.scalar_type()));
+  if (dweight.defined()) {
+    dweight.add_((dy.to(wide) * unit).sum(0));
+  }
+}
+
+}  // namespace
+
+void add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
+                          double eps, const at::Tensor& y, const at::Tensor& rstd,
+                          const at::Tensor& normalized) {
+  const at::ScalarType dtype = x.scalar_type();
+  check_tensor(x, {x.size(0), weight.numel()}, dtype, "rms_norm x");
+  check_tensor(weight, {x.size(1)}, dtype, "rms_norm weight");
+  check_tensor(y, x.sizes(), dtype, "rms_norm y");
+  check_tensor(rstd, {x.size(0)}, statistics_dtype(dtype), "rms_norm rstd");
+  if (delta.defined()) {
+    check_tensor(delta, x.sizes(), dtype, "rms_norm delta");
+  }
+  if (normalized.defined()) {
+    check_tensor(normalized, x.sizes(), dtype, "rms_norm normalized");
+  }
+  const auto forward = runs_on_cpu_loops(x) ? detail::add_rms_norm_forward_cpu : forward_aten;
+  forward(x, delta, weight, eps, y, rstd, normalized);
+}
+
+void rms_norm_backward(const at::Tensor& dy, const at::Tensor& y, const at::Tensor& normalized,
+                       const at::Tensor& weight, const at::Tensor& rstd, const at::Tensor& dx,
+                       const at::Tensor& dweight) {
+  const at::ScalarType dtype = dy.scalar_type();
+  check_tensor(dy, {dy.size(0), weight.numel()}, dtype, "rms_norm dy");
+  check_tensor(weight, {dy.size(1)}, dtype, "rms_norm weight");
+  check_tensor(dx, dy.sizes(), dtype, "rms_norm dx");
+  check_tensor(rstd, {dy.size(0)}, statistics_dtype(dtype), "rms_norm rstd");
+  check_tensor(normalized.defined() ? normalized : y, dy.sizes(), dtype, "rms_norm output");
+  if (dweight.defined()) {
+    check_tensor(dweight, {dy.size(1)}, statistics_dtype(dtype), "rms_norm dweight");
+  }
+  const auto backward = runs_on_cpu_loops(dy) ? detail::rms_norm_backward_cpu : backward_aten;
+  backward(dy, y, normalized, weight, rstd, dx, dweight);
+}
+
+bool is_invertible(const at::Tensor& norm_weight) {
+  // Below this a bf16 output may be subnormal, and its division loses what the rounding left.
+  constexpr double kSmallest = 1e-5;
+  return norm_weight.numel() == 0 || norm_weight.abs().min().item<double>() > kSmallest;
+}
+
+}  // namespace weft::kernels

@@ -1,0 +1,47 @@
+#include "kernels/swiglu.h"
+
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/silu.h>
+
+#include "kernels/tensor_checks.h"
+
+namespace weft::kernels {
+namespace {
+
+void check(const at::Tensor& gate_up, const at::Tensor& out) {
+  check_tensor(gate_up, {gate_up.size(0), 2 * out.size(1)}, out.scalar_type(), "swiglu gate_up");
+  check_tensor(out, {gate_up.size(0), gate_up.size(1) / 2}, gate_up.scalar_type(), "swiglu out");
+}
+
+}  // namespace
+
+void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out) {
+  check(gate_up, out);
+  if (runs_on_cpu_loops(gate_up)) {
+    detail::swiglu_forward_cpu(gate_up, out);
+    return;
+  }
+  const at::ScalarType wide = statistics_dtype(gate_up.scalar_type());
+  const auto halves = gate_up.to(wide).chunk(2, 1);
+  out.copy_(at::silu(halves[0]) * halves[1]);
+}
+
+void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& dout) {
+  check(gate_up, dout);
+  if (runs_on_cpu_loops(gate_up)) {
+    detail::swiglu_backward_cpu(gate_up, dout);
+    return;
+  }
+  const at::ScalarType wide = statistics_dtype(gate_up.scalar_type());
+  const auto halves = gate_up.to(wide).chunk(2, 1);
+  const at::Tensor sigmoid = at::sigmoid(halves[0]);
+  const at::Tensor silu = halves[0] * sigmoid;
+  const at::Tensor gradient = dout.to(wide);
+  const at::Tensor dgate = gradient * halves[1] * (sigmoid + silu * (1 - sigmoid));
+  const auto outputs = gate_up.chunk(2, 1);
+  dout.copy_(silu * halves[1]);
+  outputs[0].copy_(dgate);
+  outputs[1].copy_(gradient * silu);
+}
+
+}  // namespace weft::kernels
