@@ -8,10 +8,11 @@
 
 namespace weft {
 
-/// What went wrong, coarsely; the value is the exit code of the `weft` program. Scripts rely on these numbers.
+/// What went wrong, coarsely; the value is the exit code of the `weft` program. Scripts rely on
+/// these numbers.
 enum class ErrorKind {
-  kConfig = 2,        ///< a config file, flag or combination of them
-  kData = 3,          ///< a file or the data in it: missing, damaged, of the wrong kind, or not writable
+  kConfig = 2,  ///< a config file, flag or combination of them
+  kData = 3,    ///< a file or the data in it: missing, damaged, of the wrong kind, or not writable
   kNumerics = 4,      ///< a loss or gradient that is not finite
   kPeer = 5,          ///< another rank was lost or timed out
   kRestartLimit = 6,  ///< restarted too often without progress
@@ -19,8 +20,8 @@ enum class ErrorKind {
   kInternal = 70,     ///< a defect in weft
 };
 
-/// The only exception that weft's libraries throw on purpose. The message is one line that names the object, what
-/// was found, what was expected and what to do.
+/// The only exception that weft's libraries throw on purpose. The message is one line that names
+/// the object, what was found, what was expected and what to do.
 class Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}

@@ -28,22 +28,27 @@ class WritableFile {
   virtual ~WritableFile() = default;
   virtual void append(std::span<const std::byte> bytes) = 0;
   void append(std::string_view text);
-  /// Forces the file's bytes to the disk. A failed sync fails for good: never retry it on the same file.
+  /// Forces the file's bytes to the disk. A failed sync fails for good: never retry it on the same
+  /// file.
   virtual void sync() = 0;
   /// Closes; an error here is a failed write. No other call may follow.
   virtual void close() = 0;
 };
 
-/// All files that weft writes go through this interface, so that a test can make any call fail. Every call throws a
-/// data Error that names the path and the system's reason. Safe for use from several threads.
+/// All files that weft writes go through this interface, so that a test can make any call fail.
+/// Every call throws a data Error that names the path and the system's reason. Safe for use from
+/// several threads.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
-  /// Opens for reading; with `follow_links` false a symbolic link as the last part of the path is an error.
-  [[nodiscard]] virtual std::unique_ptr<ReadableFile> open(const fs::path& path, bool follow_links = true) = 0;
+  /// Opens for reading; with `follow_links` false a symbolic link as the last part of the path is
+  /// an error.
+  [[nodiscard]] virtual std::unique_ptr<ReadableFile> open(const fs::path& path,
+                                                           bool follow_links = true) = 0;
   /// Creates the file, which must not exist.
   [[nodiscard]] virtual std::unique_ptr<WritableFile> create(const fs::path& path) = 0;
-  /// Opens for appending, creating the file if needed (logs and metrics; never data that must be whole).
+  /// Opens for appending, creating the file if needed (logs and metrics; never data that must be
+  /// whole).
   [[nodiscard]] virtual std::unique_ptr<WritableFile> open_append(const fs::path& path) = 0;
   virtual void rename(const fs::path& from, const fs::path& to) = 0;
   /// Forces a folder's entries to the disk.
@@ -67,13 +72,13 @@ class FileSystem {
 [[nodiscard]] std::string read_file(FileSystem& files, const fs::path& path,
                                     std::uint64_t limit = std::uint64_t{1} << 30);
 
-/// Publishes a file: writes a hidden sibling `.NAME.tmp-…`, syncs it, renames it over `path`, syncs the folder. On an
-/// error the sibling is removed and the old `path` is untouched.
+/// Publishes a file: writes a hidden sibling `.NAME.tmp-…`, syncs it, renames it over `path`, syncs
+/// the folder. On an error the sibling is removed and the old `path` is untouched.
 void publish_file(FileSystem& files, const fs::path& path, std::span<const std::byte> bytes);
 void publish_file(FileSystem& files, const fs::path& path, std::string_view text);
 
-/// A file that is published in pieces, as publish_file does: append, then commit. Destroyed before commit, it removes
-/// its temporary sibling and leaves `path` as it was.
+/// A file that is published in pieces, as publish_file does: append, then commit. Destroyed before
+/// commit, it removes its temporary sibling and leaves `path` as it was.
 class PublishedFile {
  public:
   PublishedFile(FileSystem& files, fs::path path);
@@ -92,9 +97,10 @@ class PublishedFile {
   std::unique_ptr<WritableFile> file_;
 };
 
-/// A folder that appears whole or not at all: write files into path(), then commit() renames it to its final name.
-/// commit() syncs the folder, renames it and syncs the parent; the files in it must have been written with
-/// write_synced (or published). The final name must not exist at commit. Destroyed before commit, the temporary folder is removed.
+/// A folder that appears whole or not at all: write files into path(), then commit() renames it to
+/// its final name. commit() syncs the folder, renames it and syncs the parent; the files in it must
+/// have been written with write_synced (or published). The final name must not exist at commit.
+/// Destroyed before commit, the temporary folder is removed.
 class PublishedFolder {
  public:
   PublishedFolder(FileSystem& files, fs::path final_path);
@@ -117,8 +123,8 @@ class PublishedFolder {
 void write_synced(FileSystem& files, const fs::path& path, std::span<const std::byte> bytes);
 void write_synced(FileSystem& files, const fs::path& path, std::string_view text);
 
-/// Removes what a killed process left beside published files and folders in `folder`: entries that are named as
-/// the temporaries of PublishedFile and PublishedFolder and whose process is gone.
+/// Removes what a killed process left beside published files and folders in `folder`: entries that
+/// are named as the temporaries of PublishedFile and PublishedFolder and whose process is gone.
 void remove_stale_temporaries(FileSystem& files, const fs::path& folder);
 
 }  // namespace weft

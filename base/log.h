@@ -9,8 +9,8 @@ namespace weft {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-/// Messages below `level` are dropped; kInfo at the start, or what the environment variable WEFT_LOG says
-/// (debug, info, warning, error).
+/// Messages below `level` are dropped; kInfo at the start, or what the environment variable
+/// WEFT_LOG says (debug, info, warning, error).
 void set_log_level(LogLevel level);
 
 /// Writes one line to standard error, above a live progress line if there is one. Thread-safe.
@@ -27,6 +27,10 @@ void log_warning(fmt::format_string<Args...> format, Args&&... args) {
 template <typename... Args>
 void log_debug(fmt::format_string<Args...> format, Args&&... args) {
   log_line(LogLevel::kDebug, fmt::format(format, std::forward<Args>(args)...));
+}
+template <typename... Args>
+void log_error(fmt::format_string<Args...> format, Args&&... args) {
+  log_line(LogLevel::kError, fmt::format(format, std::forward<Args>(args)...));
 }
 
 }  // namespace weft

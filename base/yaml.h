@@ -10,8 +10,9 @@
 
 namespace weft {
 
-/// A YAML value with the line it stands on (1-based; 0 when it came from a command line). Scalars keep their text; whether a
-/// number or truth value is meant is decided by who reads it: a quoted scalar is always a string.
+/// A YAML value with the line it stands on (1-based; 0 when it came from a command line). Scalars
+/// keep their text; whether a number or truth value is meant is decided by who reads it: a quoted
+/// scalar is always a string.
 struct YamlNode {
   enum class Kind { kNull, kScalar, kList, kMap };
   Kind kind = Kind::kNull;
@@ -24,8 +25,9 @@ struct YamlNode {
   [[nodiscard]] const YamlNode* find(std::string_view key) const;
 };
 
-/// Parses one YAML document strictly: duplicate keys, aliases and anchors, tags, several documents, keys that are not
-/// plain strings, nesting over 32 levels and more than 100,000 nodes are config Errors with `name` and the line.
+/// Parses one YAML document strictly: duplicate keys, aliases and anchors, tags, several documents,
+/// keys that are not plain strings, nesting over 32 levels and more than 100,000 nodes are config
+/// Errors with `name` and the line.
 [[nodiscard]] YamlNode parse_yaml(std::string_view text, std::string_view name);
 [[nodiscard]] YamlNode read_yaml(FileSystem& files, const fs::path& path);
 
