@@ -10,6 +10,7 @@ import contextlib
 import json
 import pathlib
 import sys
+import warnings
 
 import torch
 import transformers
@@ -22,6 +23,7 @@ MODELS = FIXTURES / "model"
 ADAPTERS = FIXTURES / "lora"
 IGNORED = -100
 
+warnings.filterwarnings("ignore", module="peft|transformers")
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
 torch.set_num_threads(2)
