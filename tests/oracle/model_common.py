@@ -26,7 +26,7 @@ IGNORED = -100
 warnings.filterwarnings("ignore", module="peft|transformers")
 transformers.utils.logging.set_verbosity_error()
 transformers.utils.logging.disable_progress_bar()
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 
 class _Float64Torch:
