@@ -1,0 +1,213 @@
+#include "model/decoder_layer.h"
+
+#include "kernels/attention.h"
+#include "kernels/rms_norm.h"
+#include "kernels/swiglu.h"
+#include "kernels/tensor_checks.h"
+
+namespace weft::model {
+namespace {
+
+using kernels::Arena;
+using kernels::DropoutKey;
+using kernels::LoraGroup;
+
+// The four matrices of a layer, as part of a dropout stream's number.
+enum class Projection : std::uint64_t { kQkv, kO, kGateUp, kDown };
+
+DropoutKey dropout_key(const LayerParameters& layer, const LayerContext& context,
+                       Projection projection) {
+  constexpr std::uint64_t kProjections = 4;
+  constexpr std::uint64_t kSlices = 4;
+  const auto layers = static_cast<std::uint64_t>(context.layers);
+  const std::uint64_t place =
+      context.micro_batch * layers + static_cast<std::uint64_t>(layer.index);
+  return {context.dropout_seed,
+          (place * kProjections + static_cast<std::uint64_t>(projection)) * kSlices};
+}
+
+const LayerAdapters& adapters_of(const LayerParameters& layer) {
+  static const LayerAdapters kNone;
+  return layer.adapters == nullptr ? kNone : *layer.adapters;
+}
+
+at::Tensor gradient_of(const LayerParameters& layer, at::Tensor LayerWeights::*member) {
+  return layer.gradients == nullptr ? at::Tensor() : layer.gradients->*member;
+}
+
+at::Tensor take_s(const LoraGroup& lora, const at::Tensor& x, Arena& arena) {
+  return lora.empty() ? at::Tensor() : arena.take({x.size(0), lora.ranks()}, x.scalar_type());
+}
+
+void attend(const LayerParameters& layer, const LayerContext& context, const at::Tensor& qkv,
+            LayerTape& tape, Arena& scratch) {
+  const kernels::HeadLayout& heads = context.heads;
+  if (context.cache == nullptr) {
+    kernels::attention_forward(qkv, heads, context.batch->cu_seqlens, tape.attention, tape.lse,
+                               scratch);
+    return;
+  }
+  const auto part = [&](std::int64_t first, std::int64_t count) {
+    return qkv.narrow(1, first * heads.head_dim, count * heads.head_dim)
+        .unflatten(1, {count, heads.head_dim});
+  };
+  KvCache& cache = *context.cache;
+  cache.append(layer.index, part(heads.heads_q, heads.heads_k),
+               part(heads.rotated(), heads.heads_k));
+  const std::int64_t length = cache.length() + qkv.size(0);
+  kernels::attention_cached(part(0, heads.heads_q), cache.keys(layer.index, length),
+                            cache.values(layer.index, length), tape.attention);
+}
+
+void attention_block_forward(const LayerParameters& layer, const LayerContext& context,
+                             const at::Tensor& x, const at::Tensor& delta, const at::Tensor& out,
+                             LayerTape& tape, Arena& saved, Arena& scratch) {
+  const LayerWeights& weights = *layer.weights;
+  const LayerAdapters& adapters = adapters_of(layer);
+  const kernels::HeadLayout& heads = context.heads;
+  const std::int64_t tokens = x.size(0);
+  const at::ScalarType dtype = x.scalar_type();
+  const at::ScalarType wide = kernels::statistics_dtype(dtype);
+  tape.input_normed = saved.take(x.sizes(), dtype);
+  tape.input_rstd = saved.take({tokens}, wide);
+  tape.input_unit = layer.keep_input_norm ? saved.take(x.sizes(), dtype) : at::Tensor();
+  kernels::add_rms_norm_forward(x, delta, weights.input_norm, context.eps, tape.input_normed,
+                                tape.input_rstd, tape.input_unit);
+
+  tape.qkv = saved.take({tokens, heads.row()}, dtype);
+  tape.s_qkv = take_s(adapters.qkv, x, saved);
+  kernels::lora_linear_forward(tape.input_normed, weights.qkv, adapters.qkv, tape.qkv, tape.s_qkv,
+                               context.training, dropout_key(layer, context, Projection::kQkv),
+                               scratch);
+
+  tape.qk_rstd = saved.take({tokens, heads.rotated()}, wide);
+  tape.qk_unit = layer.keep_qk_norm ? saved.take({tokens, heads.rotated() * heads.head_dim}, dtype)
+                                    : at::Tensor();
+  kernels::qk_norm_rope_forward(tape.qkv, heads, weights.q_norm, weights.k_norm, context.eps,
+                                context.rope.cos, context.rope.sin, context.batch->positions,
+                                tape.qk_rstd, tape.qk_unit);
+
+  tape.attention = saved.take({tokens, heads.heads_q * heads.head_dim}, dtype);
+  tape.lse = saved.take({heads.heads_q * tokens}, wide);
+  attend(layer, context, tape.qkv, tape, scratch);
+
+  tape.s_o = take_s(adapters.o, x, saved);
+  kernels::lora_linear_forward(tape.attention, weights.o, adapters.o, out, tape.s_o,
+                               context.training, dropout_key(layer, context, Projection::kO),
+                               scratch);
+}
+
+void mlp_block_forward(const LayerParameters& layer, const LayerContext& context,
+                       const at::Tensor& x, const at::Tensor& delta, LayerTape& tape, Arena& saved,
+                       Arena& scratch) {
+  const LayerWeights& weights = *layer.weights;
+  const LayerAdapters& adapters = adapters_of(layer);
+  const std::int64_t tokens = x.size(0);
+  const at::ScalarType dtype = x.scalar_type();
+  tape.post_normed = saved.take(x.sizes(), dtype);
+  tape.post_rstd = saved.take({tokens}, kernels::statistics_dtype(dtype));
+  tape.post_unit = layer.keep_post_norm ? saved.take(x.sizes(), dtype) : at::Tensor();
+  kernels::add_rms_norm_forward(x, delta, weights.post_norm, context.eps, tape.post_normed,
+                                tape.post_rstd, tape.post_unit);
+
+  tape.gate_up = saved.take({tokens, weights.gate_up.size(0)}, dtype);
+  tape.s_gate_up = take_s(adapters.gate_up, x, saved);
+  tape.s_down = take_s(adapters.down, x, saved);
+  kernels::lora_linear_forward(tape.post_normed, weights.gate_up, adapters.gate_up, tape.gate_up,
+                               tape.s_gate_up, context.training,
+                               dropout_key(layer, context, Projection::kGateUp), scratch);
+
+  const Arena::Scope scope(scratch);
+  const at::Tensor hidden = scratch.take({tokens, weights.down.size(1)}, dtype);
+  kernels::swiglu_forward(tape.gate_up, hidden);
+  kernels::lora_linear_forward(hidden, weights.down, adapters.down, delta, tape.s_down,
+                               context.training, dropout_key(layer, context, Projection::kDown),
+                               scratch);
+}
+
+void mlp_block_backward(const LayerParameters& layer, const LayerContext& context,
+                        const at::Tensor& dx, LayerTape& tape, Arena& scratch) {
+  const LayerWeights& weights = *layer.weights;
+  const LayerAdapters& adapters = adapters_of(layer);
+  const at::ScalarType dtype = dx.scalar_type();
+  const std::int64_t tokens = dx.size(0);
+  const Arena::Scope scope(scratch);
+
+  // `hidden` arrives at SwiGLU as a gradient and leaves as the forward's output, which the adapter
+  // of `down` needs.
+  const at::Tensor hidden = scratch.take({tokens, weights.down.size(1)}, dtype);
+  const DropoutKey down_key = dropout_key(layer, context, Projection::kDown);
+  const at::Tensor ds_down = take_s(adapters.down, dx, scratch);
+  kernels::lora_linear_backward_input(dx, weights.down, adapters.down, tape.s_down, ds_down, hidden,
+                                      down_key, scratch);
+  kernels::swiglu_backward(tape.gate_up, hidden);
+  kernels::lora_linear_backward_weights(dx, hidden, adapters.down, ds_down,
+                                        gradient_of(layer, &LayerWeights::down), down_key, scratch);
+
+  const at::Tensor& d_gate_up = tape.gate_up;
+  const at::Tensor d_normed = scratch.take(dx.sizes(), dtype);
+  const DropoutKey key = dropout_key(layer, context, Projection::kGateUp);
+  const at::Tensor ds = take_s(adapters.gate_up, dx, scratch);
+  kernels::lora_linear_backward_input(d_gate_up, weights.gate_up, adapters.gate_up, tape.s_gate_up,
+                                      ds, d_normed, key, scratch);
+  kernels::lora_linear_backward_weights(d_gate_up, tape.post_normed, adapters.gate_up, ds,
+                                        gradient_of(layer, &LayerWeights::gate_up), key, scratch);
+  kernels::rms_norm_backward(d_normed, tape.post_normed, tape.post_unit, weights.post_norm,
+                             tape.post_rstd, dx, gradient_of(layer, &LayerWeights::post_norm));
+}
+
+void attention_block_backward(const LayerParameters& layer, const LayerContext& context,
+                              const at::Tensor& dx, LayerTape& tape, bool input_gradient,
+                              Arena& scratch) {
+  const LayerWeights& weights = *layer.weights;
+  const LayerAdapters& adapters = adapters_of(layer);
+  const Arena::Scope scope(scratch);
+
+  const at::Tensor d_attention = scratch.take(tape.attention.sizes(), dx.scalar_type());
+  const DropoutKey o_key = dropout_key(layer, context, Projection::kO);
+  const at::Tensor ds_o = take_s(adapters.o, dx, scratch);
+  kernels::lora_linear_backward_input(dx, weights.o, adapters.o, tape.s_o, ds_o, d_attention, o_key,
+                                      scratch);
+  kernels::lora_linear_backward_weights(dx, tape.attention, adapters.o, ds_o,
+                                        gradient_of(layer, &LayerWeights::o), o_key, scratch);
+
+  const at::Tensor d_qkv = scratch.take(tape.qkv.sizes(), dx.scalar_type());
+  kernels::attention_backward(d_attention, tape.qkv, context.heads, context.batch->cu_seqlens,
+                              tape.attention, tape.lse, d_qkv, scratch);
+  kernels::qk_norm_rope_backward(
+      d_qkv, tape.qkv, tape.qk_unit, context.heads, weights.q_norm, weights.k_norm,
+      context.rope.cos, context.rope.sin, context.batch->positions, tape.qk_rstd,
+      gradient_of(layer, &LayerWeights::q_norm), gradient_of(layer, &LayerWeights::k_norm));
+
+  const DropoutKey key = dropout_key(layer, context, Projection::kQkv);
+  const at::Tensor ds = take_s(adapters.qkv, dx, scratch);
+  const at::Tensor d_normed =
+      input_gradient ? scratch.take(dx.sizes(), dx.scalar_type()) : at::Tensor();
+  kernels::lora_linear_backward_input(d_qkv, weights.qkv, adapters.qkv, tape.s_qkv, ds, d_normed,
+                                      key, scratch);
+  kernels::lora_linear_backward_weights(d_qkv, tape.input_normed, adapters.qkv, ds,
+                                        gradient_of(layer, &LayerWeights::qkv), key, scratch);
+  if (input_gradient) {
+    kernels::rms_norm_backward(d_normed, tape.input_normed, tape.input_unit, weights.input_norm,
+                               tape.input_rstd, dx, gradient_of(layer, &LayerWeights::input_norm));
+  }
+}
+
+}  // namespace
+
+void decoder_layer_forward(const LayerParameters& layer, const LayerContext& context,
+                           const at::Tensor& x, const at::Tensor& delta,
+                           const at::Tensor& delta_out, LayerTape& tape, Arena& saved,
+                           Arena& scratch) {
+  attention_block_forward(layer, context, x, delta, delta_out, tape, saved, scratch);
+  mlp_block_forward(layer, context, x, delta_out, tape, saved, scratch);
+}
+
+void decoder_layer_backward(const LayerParameters& layer, const LayerContext& context,
+                            const at::Tensor& dx, LayerTape& tape, bool input_gradient,
+                            Arena& scratch) {
+  mlp_block_backward(layer, context, dx, tape, scratch);
+  attention_block_backward(layer, context, dx, tape, input_gradient, scratch);
+}
+
+}  // namespace weft::model

@@ -1,0 +1,123 @@
+#include "model/lm_head.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
+
+#include <algorithm>
+
+#include "kernels/cross_entropy.h"
+#include "kernels/gemm.h"
+#include "kernels/rms_norm.h"
+#include "kernels/tensor_checks.h"
+
+namespace weft::model {
+namespace {
+
+using kernels::Arena;
+
+// Logits of a chunk stay near this many elements: 160 MiB of fp32.
+constexpr std::int64_t kChunkElements = std::int64_t{40} << 20;
+
+std::int64_t chunk_rows(std::int64_t vocabulary) {
+  return std::max<std::int64_t>(kChunkElements / vocabulary, 32);
+}
+
+// Rows of the residual stream picked and normalised.
+struct NormedRows {
+  at::Tensor normed;  // [n, H]
+  at::Tensor rstd;    // [n]
+  at::Tensor unit;    // [n, H] or undefined
+};
+
+NormedRows normalise_rows(const LmHead& head, const at::Tensor& hidden, const at::Tensor& rows,
+                          Arena& scratch) {
+  const at::IntArrayRef sizes{rows.size(0), hidden.size(1)};
+  NormedRows result{scratch.take(sizes, hidden.scalar_type()),
+                    scratch.take({rows.size(0)}, kernels::statistics_dtype(hidden.scalar_type())),
+                    head.keep_norm ? scratch.take(sizes, hidden.scalar_type()) : at::Tensor()};
+  at::Tensor picked = scratch.take(sizes, hidden.scalar_type());
+  at::index_select_out(picked, hidden, 0, rows);
+  kernels::add_rms_norm_forward(picked, {}, head.norm, head.eps, result.normed, result.rstd,
+                                result.unit);
+  return result;
+}
+
+// Calls body(first, normed rows of the chunk, their logits).
+template <typename Body>
+void for_each_chunk(const LmHead& head, const at::Tensor& normed, Arena& scratch, Body&& body) {
+  const at::ScalarType wide = kernels::statistics_dtype(normed.scalar_type());
+  const std::int64_t step = chunk_rows(head.weight.size(0));
+  for (std::int64_t first = 0; first < normed.size(0); first += step) {
+    const Arena::Scope scope(scratch);
+    const std::int64_t count = std::min(step, normed.size(0) - first);
+    const at::Tensor rows = normed.narrow(0, first, count);
+    const at::Tensor logits = scratch.take({count, head.weight.size(0)}, wide);
+    kernels::gemm(logits, rows, head.weight.t(), scratch);
+    body(first, rows, logits);
+  }
+}
+
+// The gradient of the logits in the dtype that the weights have, so that both products take it.
+at::Tensor in_weight_dtype(const at::Tensor& gradient, const LmHead& head, Arena& scratch) {
+  if (gradient.scalar_type() == head.weight.scalar_type()) {
+    return gradient;
+  }
+  at::Tensor narrow = scratch.take(gradient.sizes(), head.weight.scalar_type());
+  narrow.copy_(gradient);
+  return narrow;
+}
+
+}  // namespace
+
+at::Tensor head_log_probs(const LmHead& head, const at::Tensor& hidden, const PackedBatch& batch,
+                          Arena& scratch) {
+  const Arena::Scope scope(scratch);
+  const NormedRows rows = normalise_rows(head, hidden, batch.rows, scratch);
+  const at::Tensor log_probs = at::empty({batch.target_count()}, rows.rstd.options());
+  for_each_chunk(head, rows.normed, scratch,
+                 [&](std::int64_t first, const at::Tensor&, const at::Tensor& logits) {
+                   kernels::target_log_probs(logits, batch.targets.narrow(0, first, logits.size(0)),
+                                             log_probs.narrow(0, first, logits.size(0)));
+                 });
+  return log_probs;
+}
+
+at::Tensor head_forward_backward(const LmHead& head, const at::Tensor& hidden,
+                                 const PackedBatch& batch, double scale, const at::Tensor& dx,
+                                 Arena& scratch) {
+  const Arena::Scope scope(scratch);
+  const NormedRows rows = normalise_rows(head, hidden, batch.rows, scratch);
+  const at::Tensor log_probs = at::empty({batch.target_count()}, rows.rstd.options());
+  const at::Tensor d_normed = scratch.take(rows.normed.sizes(), hidden.scalar_type());
+  for_each_chunk(
+      head, rows.normed, scratch,
+      [&](std::int64_t first, const at::Tensor& normed, const at::Tensor& logits) {
+        const std::int64_t count = logits.size(0);
+        kernels::cross_entropy_forward_backward(logits, batch.targets.narrow(0, first, count),
+                                                scale, log_probs.narrow(0, first, count));
+        const at::Tensor d_logits = in_weight_dtype(logits, head, scratch);
+        kernels::gemm(d_normed.narrow(0, first, count), d_logits, head.weight, scratch);
+        if (head.weight_gradient.defined()) {
+          kernels::gemm(head.weight_gradient, d_logits.t(), normed, scratch, /*accumulate=*/true);
+        }
+      });
+  const at::Tensor d_rows = scratch.take(rows.normed.sizes(), hidden.scalar_type());
+  d_rows.zero_();
+  kernels::rms_norm_backward(d_normed, rows.normed, rows.unit, head.norm, rows.rstd, d_rows,
+                             head.norm_gradient);
+  dx.zero_();
+  dx.index_copy_(0, batch.rows, d_rows);
+  return log_probs;
+}
+
+void head_logits(const LmHead& head, const at::Tensor& hidden, const at::Tensor& rows,
+                 Arena& scratch, const std::function<void(std::int64_t, const at::Tensor&)>& body) {
+  const Arena::Scope scope(scratch);
+  const NormedRows picked = normalise_rows(head, hidden, rows, scratch);
+  for_each_chunk(head, picked.normed, scratch,
+                 [&](std::int64_t first, const at::Tensor&, const at::Tensor& logits) {
+                   body(first, logits);
+                 });
+}
+
+}  // namespace weft::model

@@ -1,0 +1,203 @@
+#include "model/qwen3_model.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "kernels/embedding.h"
+#include "kernels/rms_norm.h"
+#include "kernels/tensor_checks.h"
+
+namespace weft::model {
+
+using kernels::Arena;
+
+Qwen3Model::Qwen3Model(Qwen3Config config, Weights weights)
+    : config_(std::move(config)),
+      weights_(std::move(weights)),
+      saved_(weights_.embed.device()),
+      scratch_(weights_.embed.device()) {
+  find_norms_to_keep();
+}
+
+void Qwen3Model::find_norms_to_keep() {
+  // A trained norm weight may pass through zero, so full fine-tuning keeps all bare norms.
+  const bool all = gradients_.has_value();
+  keep_.clear();
+  for (const LayerWeights& layer : weights_.layers) {
+    keep_.push_back(
+        {all || !kernels::is_invertible(layer.input_norm),
+         all || !kernels::is_invertible(layer.post_norm),
+         all || !kernels::is_invertible(layer.q_norm) || !kernels::is_invertible(layer.k_norm)});
+  }
+  keep_final_norm_ = all || !kernels::is_invertible(weights_.final_norm);
+}
+
+void Qwen3Model::set_adapters(std::vector<LayerAdapters> adapters) {
+  if (!adapters.empty() && adapters.size() != weights_.layers.size()) {
+    fail_internal("{} layers of adapters for a model of {} layers", adapters.size(),
+                  weights_.layers.size());
+  }
+  adapters_ = std::move(adapters);
+}
+
+void Qwen3Model::set_weight_gradients(Weights gradients) {
+  gradients_ = std::move(gradients);
+  find_norms_to_keep();
+}
+
+LayerParameters Qwen3Model::layer_parameters(std::int64_t index) const {
+  const auto at = static_cast<std::size_t>(index);
+  LayerParameters layer;
+  layer.index = index;
+  layer.weights = &weights_.layers[at];
+  layer.adapters = adapters_.empty() ? nullptr : &adapters_[at];
+  layer.gradients = gradients_ ? &gradients_->layers[at] : nullptr;
+  layer.keep_input_norm = keep_[at].input;
+  layer.keep_post_norm = keep_[at].post;
+  layer.keep_qk_norm = keep_[at].qk;
+  return layer;
+}
+
+LmHead Qwen3Model::head() const {
+  LmHead head{weights_.final_norm, weights_.head, config_.rms_norm_eps, keep_final_norm_, {}, {}};
+  if (gradients_) {
+    head.norm_gradient = gradients_->final_norm;
+    head.weight_gradient = gradients_->head;
+  }
+  return head;
+}
+
+LayerContext Qwen3Model::context_for(const PackedBatch& batch, std::int64_t positions) {
+  if (!rope_.cos.defined() || rope_.cos.size(0) < positions) {
+    constexpr std::int64_t kStep = 1024;
+    const std::int64_t rows = (positions + kStep - 1) / kStep * kStep;
+    rope_ = make_rope_table(config_, rows, kernels::statistics_dtype(dtype()), device());
+  }
+  LayerContext context;
+  context.batch = &batch;
+  context.heads = {config_.num_attention_heads, config_.num_key_value_heads, config_.head_dim};
+  context.eps = config_.rms_norm_eps;
+  context.rope = rope_;
+  context.layers = config_.num_hidden_layers;
+  return context;
+}
+
+at::Tensor Qwen3Model::run_layers(const LayerContext& context) {
+  const std::int64_t tokens = context.batch->size();
+  const at::Tensor x = scratch_.take({tokens, config_.hidden_size}, dtype());
+  const at::Tensor delta = scratch_.take(x.sizes(), dtype());
+  kernels::embedding_forward(weights_.embed, context.batch->tokens, x);
+  for (std::int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    const Arena::Scope scope(scratch_);
+    LayerTape tape;
+    decoder_layer_forward(layer_parameters(i), context, x, i == 0 ? at::Tensor() : delta, delta,
+                          tape, scratch_, scratch_);
+  }
+  x.add_(delta);
+  return x;
+}
+
+at::Tensor Qwen3Model::run_layers_keeping(const LayerContext& context,
+                                          std::vector<LayerTape>& tapes,
+                                          std::vector<at::Tensor>& inputs) {
+  const at::Tensor x = scratch_.take({context.batch->size(), config_.hidden_size}, dtype());
+  const at::Tensor delta = scratch_.take(x.sizes(), dtype());
+  kernels::embedding_forward(weights_.embed, context.batch->tokens, x);
+  for (std::int64_t i = 0; i < config_.num_hidden_layers; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    if (recompute_) {
+      if (i > 0) {
+        x.add_(delta);
+      }
+      inputs[at] = saved_.take(x.sizes(), dtype());
+      inputs[at].copy_(x);
+      const Arena::Scope scope(scratch_);
+      decoder_layer_forward(layer_parameters(i), context, x, {}, delta, tapes[at], scratch_,
+                            scratch_);
+    } else {
+      decoder_layer_forward(layer_parameters(i), context, x, i == 0 ? at::Tensor() : delta, delta,
+                            tapes[at], saved_, scratch_);
+    }
+  }
+  x.add_(delta);
+  return x;
+}
+
+void Qwen3Model::run_layers_backward(const LayerContext& context, const at::Tensor& dx,
+                                     std::vector<LayerTape>& tapes,
+                                     const std::vector<at::Tensor>& inputs) {
+  for (std::int64_t i = config_.num_hidden_layers - 1; i >= 0; --i) {
+    const auto at = static_cast<std::size_t>(i);
+    const Arena::Scope scope(scratch_);
+    const LayerParameters layer = layer_parameters(i);
+    if (recompute_) {
+      const at::Tensor delta = scratch_.take(dx.sizes(), dtype());
+      decoder_layer_forward(layer, context, inputs[at], {}, delta, tapes[at], scratch_, scratch_);
+    }
+    const bool input_gradient = i > 0 || gradients_.has_value();
+    decoder_layer_backward(layer, context, dx, tapes[at], input_gradient, scratch_);
+  }
+}
+
+at::Tensor Qwen3Model::forward_backward(const PackedBatch& batch, double scale,
+                                        const StepKey& key) {
+  if (batch.target_count() == 0) {
+    return at::empty({0}, at::TensorOptions(kernels::statistics_dtype(dtype())).device(device()));
+  }
+  saved_.reset();
+  scratch_.reset();
+  LayerContext context = context_for(batch, batch.max_length);
+  context.training = true;
+  context.dropout_seed = key.dropout_seed;
+  context.micro_batch = key.micro_batch;
+  std::vector<LayerTape> tapes(weights_.layers.size());
+  std::vector<at::Tensor> inputs(weights_.layers.size());
+  const at::Tensor x = run_layers_keeping(context, tapes, inputs);
+  const at::Tensor dx = scratch_.take(x.sizes(), dtype());
+  at::Tensor log_probs = head_forward_backward(head(), x, batch, scale, dx, scratch_);
+  run_layers_backward(context, dx, tapes, inputs);
+  if (gradients_ && gradients_->embed.defined()) {
+    kernels::embedding_backward(dx, batch.tokens, gradients_->embed);
+  }
+  return log_probs;
+}
+
+at::Tensor Qwen3Model::target_log_probs(const PackedBatch& batch) {
+  if (batch.target_count() == 0) {
+    return at::empty({0}, at::TensorOptions(kernels::statistics_dtype(dtype())).device(device()));
+  }
+  scratch_.reset();
+  return head_log_probs(head(), run_layers(context_for(batch, batch.max_length)), batch, scratch_);
+}
+
+void Qwen3Model::logits(const PackedBatch& batch, const at::Tensor& rows,
+                        const std::function<void(std::int64_t, const at::Tensor&)>& body) {
+  scratch_.reset();
+  head_logits(head(), run_layers(context_for(batch, batch.max_length)), rows, scratch_, body);
+}
+
+at::Tensor Qwen3Model::decode(KvCache& cache, const at::Tensor& tokens) {
+  scratch_.reset();
+  const std::int64_t count = tokens.size(0);
+  const std::int64_t length = cache.length() + count;
+  PackedBatch batch;
+  batch.tokens = tokens.to(device());
+  batch.positions =
+      at::arange(cache.length(), length, at::TensorOptions(at::kInt).device(device()));
+  batch.cu_seqlens = {0, static_cast<std::int32_t>(count)};
+  batch.max_length = count;
+  LayerContext context = context_for(batch, length);
+  context.cache = &cache;
+  const at::Tensor x = run_layers(context);
+  cache.advance(count);
+  at::Tensor result;
+  head_logits(head(), x,
+              at::arange(count - 1, count, at::TensorOptions(at::kLong).device(device())), scratch_,
+              [&](std::int64_t, const at::Tensor& logits) { result = logits[0].clone(); });
+  return result;
+}
+
+}  // namespace weft::model

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "kernels/arena.h"
+#include "model/decoder_layer.h"
+#include "model/lm_head.h"
+#include "model/packed_batch.h"
+#include "model/qwen3_config.h"
+#include "model/weights.h"
+
+namespace weft::model {
+
+/// A dense Qwen3 transformer: forward and hand-written backward over packed micro-batches. Not
+/// thread-safe: it owns the buffers that its passes work in.
+class Qwen3Model {
+ public:
+  /// Takes filled weights; they may change afterwards only where `gradients` are set (full
+  /// fine-tuning).
+  Qwen3Model(Qwen3Config config, Weights weights);
+
+  [[nodiscard]] const Qwen3Config& config() const { return config_; }
+  [[nodiscard]] const Weights& weights() const { return weights_; }
+  [[nodiscard]] at::ScalarType dtype() const { return weights_.embed.scalar_type(); }
+  [[nodiscard]] c10::Device device() const { return weights_.embed.device(); }
+
+  /// One LayerAdapters per layer, or empty for none. Views: the tensors in it stay the owner's.
+  void set_adapters(std::vector<LayerAdapters> adapters);
+  /// Where gradients of weights are collected, for full fine-tuning (fp32 tensors, undefined =
+  /// frozen).
+  void set_weight_gradients(Weights gradients);
+  /// Recompute each layer in the backward pass instead of keeping its tape: one more forward pass,
+  /// a fraction of the memory, the same numbers.
+  void set_recompute(bool recompute) { recompute_ = recompute; }
+
+  struct StepKey {
+    std::uint64_t dropout_seed = 0;
+    std::uint64_t micro_batch = 0;  ///< counted over the whole run
+  };
+
+  /// Adds the gradient of scale * sum(-log p(target)) to the gradients of adapters and weights;
+  /// returns the log- probabilities of the batch's targets, [N] fp32 (fp64). A batch without
+  /// targets changes nothing.
+  at::Tensor forward_backward(const PackedBatch& batch, double scale, const StepKey& key);
+
+  /// Log-probabilities of the batch's targets, [N], without dropout.
+  [[nodiscard]] at::Tensor target_log_probs(const PackedBatch& batch);
+
+  /// Logits of the given rows of the batch, chunk by chunk: body(first index into rows, logits [m,
+  /// V] fp32).
+  void logits(const PackedBatch& batch, const at::Tensor& rows,
+              const std::function<void(std::int64_t, const at::Tensor&)>& body);
+
+  /// Continues the sequence in `cache` by `tokens` [n] int64 and returns the logits after the last
+  /// one, [V] fp32.
+  [[nodiscard]] at::Tensor decode(KvCache& cache, const at::Tensor& tokens);
+
+  /// Bytes that the passes' buffers hold now: kept activations, temporaries.
+  [[nodiscard]] std::int64_t saved_bytes() const { return saved_.reserved_bytes(); }
+  [[nodiscard]] std::int64_t scratch_bytes() const { return scratch_.reserved_bytes(); }
+
+ private:
+  [[nodiscard]] LayerContext context_for(const PackedBatch& batch, std::int64_t positions);
+  [[nodiscard]] LayerParameters layer_parameters(std::int64_t index) const;
+  [[nodiscard]] LmHead head() const;
+  void find_norms_to_keep();
+  /// Runs all layers without keeping anything; returns the residual stream [T, H], valid while the
+  /// caller's scope on scratch_ lasts.
+  at::Tensor run_layers(const LayerContext& context);
+  at::Tensor run_layers_keeping(const LayerContext& context, std::vector<LayerTape>& tapes,
+                                std::vector<at::Tensor>& inputs);
+  void run_layers_backward(const LayerContext& context, const at::Tensor& dx,
+                           std::vector<LayerTape>& tapes, const std::vector<at::Tensor>& inputs);
+
+  struct KeepNorms {
+    bool input = false;
+    bool post = false;
+    bool qk = false;
+  };
+
+  Qwen3Config config_;
+  Weights weights_;
+  std::vector<LayerAdapters> adapters_;
+  std::optional<Weights> gradients_;
+  std::vector<KeepNorms> keep_;
+  bool keep_final_norm_ = false;
+  bool recompute_ = false;
+  RopeTable rope_;
+  kernels::Arena saved_;
+  kernels::Arena scratch_;
+};
+
+}  // namespace weft::model

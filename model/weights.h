@@ -1,0 +1,64 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "model/checkpoint_reader.h"
+#include "model/qwen3_config.h"
+
+namespace weft::model {
+
+/// One decoder layer's weights, packed as the forward pass uses them: q, k and v share one matrix,
+/// and so do gate and up. H hidden, D head size, F ffn.
+struct LayerWeights {
+  at::Tensor input_norm;  ///< [H]
+  at::Tensor qkv;         ///< [(Hq + 2 Hk) D, H]
+  at::Tensor q_norm;      ///< [D]
+  at::Tensor k_norm;      ///< [D]
+  at::Tensor o;           ///< [H, Hq D]
+  at::Tensor post_norm;   ///< [H]
+  at::Tensor gate_up;     ///< [2 F, H], gate rows first
+  at::Tensor down;        ///< [H, F]
+};
+
+/// A whole model's weights. With tied embeddings `head` is the same tensor as `embed`. Also used
+/// for gradients, where an undefined tensor means "not trained".
+struct Weights {
+  at::Tensor embed;  ///< [V, H]
+  std::vector<LayerWeights> layers;
+  at::Tensor final_norm;  ///< [H]
+  at::Tensor head;        ///< [V, H]
+};
+
+/// A weight under its Hugging Face name: a view into a packed matrix.
+struct NamedWeight {
+  std::string name;
+  at::Tensor view;
+  bool is_norm = false;
+};
+
+/// All tensors of a checkpoint of this model, in file order. The head is listed only when it is not
+/// tied.
+[[nodiscard]] std::vector<NamedWeight> named_weights(const Weights& weights,
+                                                     const Qwen3Config& config);
+
+/// The shapes that `weights` of this config has, through `make(hugging_face_like_name, shape,
+/// is_norm)`: how weights are allocated and how a flat training buffer is laid out.
+using MakeTensor = std::function<at::Tensor(const std::string& name,
+                                            const std::vector<std::int64_t>& shape, bool is_norm)>;
+[[nodiscard]] Weights make_weights(const Qwen3Config& config, const MakeTensor& make);
+
+/// Uninitialised weights.
+[[nodiscard]] Weights allocate_weights(const Qwen3Config& config, at::ScalarType dtype,
+                                       c10::Device device);
+
+/// Fills `weights` from a checkpoint folder, converting to their dtype piece by piece; shows a
+/// progress line. A missing tensor or a wrong shape is a data Error that names it. With
+/// `check_finite`, so is a NaN or infinity.
+void load_weights(const CheckpointReader& reader, const Qwen3Config& config, const Weights& weights,
+                  bool check_finite = true);
+
+}  // namespace weft::model
