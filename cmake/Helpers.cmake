@@ -10,6 +10,13 @@ function(weft_library name)
   endif()
 endfunction()
 
+# The precompiled header is position-independent code; a program that uses it must be compiled the same way.
+function(weft_use_torch_pch program)
+  set_target_properties(${program} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${program} PRIVATE -fPIC)
+  target_precompile_headers(${program} REUSE_FROM weft_torch_pch)
+endfunction()
+
 # weft_tests(FOLDER SOURCES ... [DEPS ...] [TORCH] [LABEL unit|process|slow|oracle|gpu])
 # One test program per folder and label, called weft_FOLDER_tests (label unit) or weft_FOLDER_LABEL_tests.
 function(weft_tests folder)
@@ -28,8 +35,19 @@ function(weft_tests folder)
   target_link_libraries(${name} PRIVATE weft_flags ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE WEFT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(ARG_TORCH)
-    target_precompile_headers(${name} REUSE_FROM weft_torch_pch)
+    weft_use_torch_pch(${name})
   endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
       PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# weft_oracle_test(NAME SCRIPT [ARGS ...])
+# Runs tests/oracle/SCRIPT with the Python environment of scripts/oracle.sh, as test oracle.NAME. Skipped, and counted
+# as skipped, where that environment is missing.
+function(weft_oracle_test name script)
+  add_test(NAME oracle.${name}
+      COMMAND ${PROJECT_SOURCE_DIR}/scripts/oracle_run.sh ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${ARGN}
+      WORKING_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
+  set_tests_properties(oracle.${name} PROPERTIES
+      LABELS oracle TIMEOUT 600 SKIP_RETURN_CODE 77 ENVIRONMENT WEFT_DEPS=${WEFT_DEPS})
 endfunction()
