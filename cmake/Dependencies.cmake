@@ -34,7 +34,13 @@ foreach(lib c10 torch_cpu)
       IMPORTED_LOCATION ${WEFT_LIBTORCH}/torch/lib/lib${lib}.so)
 endforeach()
 add_library(weft_torch INTERFACE)
-target_include_directories(weft_torch SYSTEM INTERFACE ${WEFT_LIBTORCH}/torch/include)
+# The wheel's headers bring a newer fmt than the library that is linked; Debian's must come first.
+find_path(FMT_HEADERS fmt/core.h PATHS /usr/include NO_DEFAULT_PATH REQUIRED)
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/debian_include)
+file(CREATE_LINK ${FMT_HEADERS}/fmt ${PROJECT_BINARY_DIR}/debian_include/fmt SYMBOLIC)
+target_include_directories(weft_torch SYSTEM INTERFACE
+    ${PROJECT_BINARY_DIR}/debian_include ${WEFT_LIBTORCH}/torch/include)
+target_link_options(weft_torch INTERFACE -fopenmp)
 target_compile_definitions(weft_torch INTERFACE AT_PER_OPERATOR_HEADERS)
 target_link_libraries(weft_torch INTERFACE weft_imported_torch_cpu weft_imported_c10)
 # libtorch_cpu needs libcudart and libcupti of the wheels beside it, found through its own rpath.
