@@ -1,9 +1,11 @@
 #include "model/lm_head.h"
 
+#include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 
 #include <algorithm>
+#include <array>
 
 #include "kernels/cross_entropy.h"
 #include "kernels/gemm.h"
@@ -31,7 +33,7 @@ struct NormedRows {
 
 NormedRows normalise_rows(const LmHead& head, const at::Tensor& hidden, const at::Tensor& rows,
                           Arena& scratch) {
-  const at::IntArrayRef sizes{rows.size(0), hidden.size(1)};
+  const std::array<std::int64_t, 2> sizes{rows.size(0), hidden.size(1)};
   NormedRows result{scratch.take(sizes, hidden.scalar_type()),
                     scratch.take({rows.size(0)}, kernels::statistics_dtype(hidden.scalar_type())),
                     head.keep_norm ? scratch.take(sizes, hidden.scalar_type()) : at::Tensor()};
@@ -80,6 +82,20 @@ at::Tensor head_log_probs(const LmHead& head, const at::Tensor& hidden, const Pa
                                              log_probs.narrow(0, first, logits.size(0)));
                  });
   return log_probs;
+}
+
+TargetScores head_target_scores(const LmHead& head, const at::Tensor& hidden, const PackedBatch& batch,
+                                Arena& scratch) {
+  const Arena::Scope scope(scratch);
+  const NormedRows rows = normalise_rows(head, hidden, batch.rows, scratch);
+  const TargetScores scores{at::empty({batch.target_count()}, rows.rstd.options()),
+                            at::empty({batch.target_count()}, rows.rstd.options().dtype(at::kBool))};
+  for_each_chunk(head, rows.normed, scratch, [&](std::int64_t first, const at::Tensor&, const at::Tensor& logits) {
+    const at::Tensor targets = batch.targets.narrow(0, first, logits.size(0));
+    kernels::target_log_probs(logits, targets, scores.log_probs.narrow(0, first, logits.size(0)));
+    scores.correct.narrow(0, first, logits.size(0)).copy_(at::argmax(logits, 1).eq(targets));
+  });
+  return scores;
 }
 
 at::Tensor head_forward_backward(const LmHead& head, const at::Tensor& hidden,

@@ -51,6 +51,9 @@ class Qwen3Model {
   /// Log-probabilities of the batch's targets, [N], without dropout.
   [[nodiscard]] at::Tensor target_log_probs(const PackedBatch& batch);
 
+  /// As target_log_probs, and whether each target is the most probable token.
+  [[nodiscard]] TargetScores target_scores(const PackedBatch& batch);
+
   /// Logits of the given rows of the batch, chunk by chunk: body(first index into rows, logits [m,
   /// V] fp32).
   void logits(const PackedBatch& batch, const at::Tensor& rows,

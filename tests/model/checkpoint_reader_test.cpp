@@ -16,12 +16,12 @@
 namespace weft::model {
 namespace {
 
+using test::TempFolder;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using testing::error_of;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::TemporaryFolder;
 using testing::write_text;
 
 constexpr std::string_view kFirst = "model-00001-of-00002.safetensors";
@@ -70,7 +70,7 @@ class CheckpointReaderTest : public ::testing::Test {
   }
 
   FileSystem& files_ = posix_file_system();
-  TemporaryFolder folder_;
+  TempFolder folder_;
 };
 
 TEST_F(CheckpointReaderTest, ReadsOneFile) {
@@ -225,7 +225,7 @@ TEST_F(CheckpointReaderTest, IndexesOfTheWrongForm) {
 }
 
 TEST_F(CheckpointReaderTest, ShardNamesCannotLeaveTheFolder) {
-  TemporaryFolder outside;
+  TempFolder outside;
   write_shard(outside.path() / "x.safetensors", {"a"});
   const std::string relative = "../" + outside.path().filename().string() + "/x.safetensors";
   for (const std::string& name :
@@ -238,7 +238,7 @@ TEST_F(CheckpointReaderTest, ShardNamesCannotLeaveTheFolder) {
 }
 
 TEST_F(CheckpointReaderTest, LinksOutOfTheFolderAreNotFollowed) {
-  TemporaryFolder outside;
+  TempFolder outside;
   write_shard(outside.path() / "x.safetensors", {"a"});
   fs::create_symlink(outside.path() / "x.safetensors", folder_.path() / "model.safetensors");
   EXPECT_THAT(refused(), HasSubstr("is a symbolic link to"));

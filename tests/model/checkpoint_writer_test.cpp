@@ -15,11 +15,11 @@
 namespace weft::model {
 namespace {
 
+using test::TempFolder;
 using ::testing::ElementsAre;
 using testing::error_of;
 using ::testing::HasSubstr;
 using testing::read_text;
-using testing::TemporaryFolder;
 using testing::write_text;
 
 std::vector<TensorSpec> four_tensors() {
@@ -65,7 +65,7 @@ TEST(ShardPlan, Names) {
 }
 
 TEST(CheckpointWriter, WritesOneFileWithoutAnIndex) {
-  TemporaryFolder folder;
+  TempFolder folder;
   FileSystem& files = posix_file_system();
   CheckpointWriter writer(files, folder.path(), four_tensors());
   write_all(writer);
@@ -75,7 +75,7 @@ TEST(CheckpointWriter, WritesOneFileWithoutAnIndex) {
 }
 
 TEST(CheckpointWriter, WritesShardsAndTheirIndex) {
-  TemporaryFolder folder;
+  TempFolder folder;
   FileSystem& files = posix_file_system();
   CheckpointWriter writer(files, folder.path(), four_tensors(), 50);
   write_all(writer);
@@ -104,7 +104,7 @@ TEST(CheckpointWriter, WritesShardsAndTheirIndex) {
 }
 
 TEST(CheckpointWriter, RefusesAnotherOrderAndMissingBytes) {
-  TemporaryFolder folder;
+  TempFolder folder;
   CheckpointWriter writer(posix_file_system(), folder.path(), four_tensors(), 50);
   const std::vector<std::byte> bytes(10);
   EXPECT_THAT(error_of([&] { writer.append("d", bytes); }, ErrorKind::kInternal),
@@ -114,7 +114,7 @@ TEST(CheckpointWriter, RefusesAnotherOrderAndMissingBytes) {
 }
 
 TEST(CheckpointWriter, ChecksAllTensorsBeforeItCreatesAFile) {
-  TemporaryFolder folder;
+  TempFolder folder;
   std::vector<TensorSpec> tensors = four_tensors();
   tensors.push_back(tensors[0]);
   EXPECT_THAT(error_of([&] { CheckpointWriter(posix_file_system(), folder.path(), tensors, 50); }),
@@ -123,7 +123,7 @@ TEST(CheckpointWriter, ChecksAllTensorsBeforeItCreatesAFile) {
 }
 
 TEST(CheckpointWriter, RefusesAFolderThatHoldsWeights) {
-  TemporaryFolder folder;
+  TempFolder folder;
   write_text(folder.path() / "model.safetensors", "mine");
   EXPECT_THAT(
       error_of([&] { CheckpointWriter(posix_file_system(), folder.path(), four_tensors()); }),
@@ -132,8 +132,8 @@ TEST(CheckpointWriter, RefusesAFolderThatHoldsWeights) {
 }
 
 TEST(CheckpointFiles, CopiesWhatIsThere) {
-  TemporaryFolder from;
-  TemporaryFolder to;
+  TempFolder from;
+  TempFolder to;
   FileSystem& files = posix_file_system();
   const std::string large(std::size_t{3} << 20, 'v');
   write_text(from.path() / "vocab.json", large);
@@ -147,8 +147,8 @@ TEST(CheckpointFiles, CopiesWhatIsThere) {
 }
 
 TEST(CheckpointFiles, ATokenizerIsRequiredWhereItIsAskedFor) {
-  TemporaryFolder from;
-  TemporaryFolder to;
+  TempFolder from;
+  TempFolder to;
   EXPECT_THAT(error_of([&] { copy_tokenizer_files(posix_file_system(), from.path(), to.path()); }),
               HasSubstr("holds no tokenizer: none of tokenizer.json"));
   write_text(from.path() / "tokenizer.model", "t");
@@ -158,15 +158,15 @@ TEST(CheckpointFiles, ATokenizerIsRequiredWhereItIsAskedFor) {
 }
 
 TEST(CheckpointFiles, ConfigKeepsUnknownKeysAndTheirOrder) {
-  TemporaryFolder from;
-  TemporaryFolder to;
+  TempFolder from;
+  TempFolder to;
   FileSystem& files = posix_file_system();
   const std::string text = R"({ "zeta": [1, 2],  "torch_dtype": "bfloat16", "alpha": {"x": null}})";
   write_text(from.path() / "config.json", text);
   copy_config(files, from.path(), to.path());
   EXPECT_EQ(read_text(to.path() / "config.json"), text);
 
-  TemporaryFolder changed;
+  TempFolder changed;
   const Json changes = dtype_changes(parse_json(text, "config.json"), DType::kFloat32);
   copy_config(files, from.path(), changed.path(), changes);
   const Json result = read_json(files, changed.path() / "config.json");

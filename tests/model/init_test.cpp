@@ -15,9 +15,9 @@
 namespace weft::model {
 namespace {
 
+using test::TempFolder;
 using ::testing::ElementsAre;
 using testing::read_text;
-using testing::TemporaryFolder;
 
 Qwen3Config small_config() {
   return override_config(preset_config("tiny", 500),
@@ -25,7 +25,7 @@ Qwen3Config small_config() {
 }
 
 TEST(Init, WritesAModelThatReadsBack) {
-  TemporaryFolder folder;
+  TempFolder folder;
   FileSystem& files = posix_file_system();
   const Qwen3Config config = small_config();
   write_random_checkpoint(files, folder.path(), config, {});
@@ -42,7 +42,7 @@ TEST(Init, WritesAModelThatReadsBack) {
 }
 
 TEST(Init, WeightsHaveTheDeviationAndNormsAreOne) {
-  TemporaryFolder folder;
+  TempFolder folder;
   FileSystem& files = posix_file_system();
   const Qwen3Config config =
       override_config(small_config(), {"torch_dtype=float32", "initializer_range=0.05"});
@@ -88,7 +88,7 @@ TEST(Init, BytesDependOnTheSeedAndNotOnThreadsOrShards) {
   // Its embedding (2.5 million elements) is larger than what one thread fills at a time.
   const Qwen3Config config = override_config(preset_config("tiny", 20000), {"num_hidden_layers=1"});
   const auto weights = [&](const InitOptions& options) {
-    TemporaryFolder folder;
+    TempFolder folder;
     write_random_checkpoint(files, folder.path(), config, options);
     const CheckpointReader reader = CheckpointReader::open(files, folder.path());
     std::string all;
@@ -117,7 +117,7 @@ TEST(Init, PiecesOfATensorFitTogether) {
 }
 
 TEST(Init, ConfigIsWrittenAsHuggingFaceDoes) {
-  TemporaryFolder folder;
+  TempFolder folder;
   write_random_checkpoint(posix_file_system(), folder.path(), small_config(), {});
   const std::string text = read_text(folder.path() / "config.json");
   EXPECT_TRUE(text.starts_with("{\n  \"architectures\": [\n    \"Qwen3ForCausalLM\"\n  ],\n"));

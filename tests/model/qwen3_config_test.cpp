@@ -14,11 +14,11 @@
 namespace weft::model {
 namespace {
 
+using test::TempFolder;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using testing::error_of;
 using ::testing::HasSubstr;
-using testing::TemporaryFolder;
 using testing::write_text;
 
 /// Qwen3-0.6B's file as published.
@@ -258,7 +258,7 @@ TEST(Qwen3Config, WritesThePublishedKeys) {
 }
 
 TEST(Qwen3Config, ReadsAFolder) {
-  TemporaryFolder folder;
+  TempFolder folder;
   FileSystem& files = posix_file_system();
   EXPECT_THAT(error_of([&] { static_cast<void>(read_qwen3_config(files, folder.path() / "no")); }),
               HasSubstr("is not a folder"));
@@ -272,7 +272,7 @@ TEST(Qwen3Config, ReadsAFolder) {
 }
 
 TEST(GenerationConfig, ReadsTheFile) {
-  TemporaryFolder folder;
+  TempFolder folder;
   const Qwen3Config config = parse(published());
   GenerationConfig absent = read_generation_config(posix_file_system(), folder.path(), config);
   EXPECT_THAT(absent.eos_token_ids, ElementsAre(151645));

@@ -14,12 +14,12 @@
 namespace weft::model {
 namespace {
 
+using test::TempFolder;
 using ::testing::AllOf;
 using testing::error_of;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::read_text;
-using testing::TemporaryFolder;
 using testing::write_text;
 
 std::string length_prefix(std::uint64_t length) {
@@ -53,7 +53,7 @@ class SafetensorsRules : public ::testing::Test {
     return message;
   }
 
-  TemporaryFolder folder_;
+  TempFolder folder_;
   fs::path path_ = folder_.path() / "weights.safetensors";
 };
 

@@ -13,11 +13,11 @@
 namespace weft::model {
 namespace {
 
+using test::TempFolder;
 using ::testing::AllOf;
 using testing::error_of;
 using ::testing::HasSubstr;
 using testing::read_text;
-using testing::TemporaryFolder;
 using testing::write_text;
 
 const fs::path kFixture =
@@ -63,7 +63,7 @@ TEST(Safetensors, ReadsWhatPythonWrote) {
 }
 
 TEST(Safetensors, WritesTheSameBytesAsPython) {
-  TemporaryFolder folder;
+  TempFolder folder;
   const fs::path path = folder.path() / "out.safetensors";
   SafetensorsWriter writer(posix_file_system(), path, fixture_specs());
   for (const TensorSpec& spec : writer.tensors()) {
@@ -78,7 +78,7 @@ TEST(Safetensors, WritesTheSameBytesAsPython) {
 }
 
 TEST(Safetensors, PublishesTheSameBytesAsPython) {
-  TemporaryFolder folder;
+  TempFolder folder;
   const std::vector<TensorSpec> specs = fixture_specs();
   std::vector<std::vector<std::byte>> bytes;
   for (const TensorSpec& spec : specs) bytes.push_back(fixture_bytes(spec));
@@ -133,7 +133,7 @@ TEST(Safetensors, NamesTheNearestTensor) {
 }
 
 TEST(Safetensors, AFileThatShrinksWhileReadIsAnError) {
-  TemporaryFolder folder;
+  TempFolder folder;
   const fs::path path = folder.path() / "a.safetensors";
   fs::copy_file(kFixture, path);
   const SafetensorsFile file = SafetensorsFile::open(posix_file_system(), path);
@@ -143,7 +143,7 @@ TEST(Safetensors, AFileThatShrinksWhileReadIsAnError) {
 }
 
 TEST(Safetensors, AFileThatIsReplacedWhileReadKeepsItsOldContent) {
-  TemporaryFolder folder;
+  TempFolder folder;
   const fs::path path = folder.path() / "a.safetensors";
   fs::copy_file(kFixture, path);
   const SafetensorsFile file = SafetensorsFile::open(posix_file_system(), path);
@@ -155,7 +155,7 @@ TEST(Safetensors, AFileThatIsReplacedWhileReadKeepsItsOldContent) {
 }
 
 TEST(SafetensorsWriter, RefusesBytesOutOfPlace) {
-  TemporaryFolder folder;
+  TempFolder folder;
   SafetensorsWriter writer(posix_file_system(), folder.path() / "a",
                            {{"a", DType::kUint8, {4}}, {"b", DType::kUint8, {4}}});
   const std::vector<std::byte> five(5);
@@ -176,7 +176,7 @@ TEST(SafetensorsWriter, RefusesBytesOutOfPlace) {
 }
 
 TEST(SafetensorsWriter, RefusesTensorsThatCannotBeRead) {
-  TemporaryFolder folder;
+  TempFolder folder;
   const auto message = [&](std::vector<TensorSpec> specs) {
     return error_of([&] {
       SafetensorsWriter writer(posix_file_system(), folder.path() / "a", std::move(specs));
