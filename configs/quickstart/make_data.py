@@ -3,14 +3,14 @@
 
     python3 make_data.py FOLDER
 
-corpus.txt         plain text to train the tiny base model on: a warehouse's day book, one entry a line
-chats_train.jsonl  chats that teach the task: an order in plain words in, one line of fields out
-chats_eval.jsonl   the same task on orders held out from training
+corpus.txt         a warehouse's day book, one entry a line: what the tiny base model first reads
+chats_base.jsonl   orders in plain words, answered with a polite sentence: the base model's manners
+chats_train.jsonl  the task the adapter learns: the same kind of order, answered with a line of fields
+chats_eval.jsonl   the task on orders held out from all of the above
 
-The task is a rule the day book never shows: which fields, in which order, numbers as digits. What the
-base has learnt from it is what the words mean to each other. Held-out prompts are not only new
-texts: each pairs a colour with an item in a way that no training prompt does, so repeating what was
-seen cannot answer them.
+The task is a rule the base never sees: which fields, in which order, numbers as digits, nothing
+else. Held-out orders are not only new texts: each pairs a colour with an item as no training prompt
+does, so an adapter that repeats what it has seen cannot answer them.
 """
 
 import json
@@ -58,6 +58,13 @@ ENTRIES = [
     "{digits}. On {day} they came from {city}.",
 ]
 
+REPLIES = [
+    "Thank you. We send {number} {colour} {item} to {city} on {day}.",
+    "Very well: on {day}, {number} {colour} {item} for {city}.",
+    "The {colour} {item} go to {city}, all {number} of them, by {day}.",
+]
+ANSWER = "item: {item}; colour: {colour}; count: {digits}; city: {city}; day: {day}"
+
 HELD_OUT_EVERY = 5  # one colour-item pair in five is never seen in training
 
 
@@ -77,7 +84,8 @@ def corpus(rng, entries):
         yield rng.choice(ENTRIES).format(**draw(rng))
 
 
-def chats(rng, count, want_held_out):
+def chats(rng, count, answers, want_held_out):
+    """Distinct orders, each with one of the answers."""
     seen = set()
     while len(seen) < count:
         order = draw(rng)
@@ -85,9 +93,9 @@ def chats(rng, count, want_held_out):
         if held_out(order["colour"], order["item"]) != want_held_out or prompt in seen:
             continue
         seen.add(prompt)
-        answer = "item: {item}; colour: {colour}; count: {digits}; city: {city}; day: {day}"
+        answer = rng.choice(answers).format(**order)
         yield {"messages": [{"role": "user", "content": prompt},
-                            {"role": "assistant", "content": answer.format(**order)}]}
+                            {"role": "assistant", "content": answer}]}
 
 
 def write_lines(path, lines):
@@ -100,9 +108,12 @@ def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     write_lines(folder / "corpus.txt", corpus(random.Random(1), 9000))
-    for name, seed, count, want in (("train", 2, 2400, False), ("eval", 3, 200, True)):
-        rows = (json.dumps(row) for row in chats(random.Random(seed), count, want))
-        write_lines(folder / f"chats_{name}.jsonl", rows)
+    for name, seed, count, answers, want_held_out in (
+            ("base", 2, 6000, REPLIES, False),
+            ("train", 3, 2400, [ANSWER], False),
+            ("eval", 4, 200, [ANSWER], True)):
+        rows = chats(random.Random(seed), count, answers, want_held_out)
+        write_lines(folder / f"chats_{name}.jsonl", (json.dumps(row) for row in rows))
 
 
 if __name__ == "__main__":
