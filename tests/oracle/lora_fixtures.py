@@ -145,7 +145,7 @@ def bf16_part(case, folder, packed, errors):
 
 
 def merged_part(case, folder, errors):
-    """merge_and_unload in float64: every adapted weight of the last layer, true and rounded once."""
+    """merge_and_unload in float64: every adapted weight of the last layer, rounded once."""
     source = common.MODELS / case.model
     with common.exact():
         base = common.load_model(source, torch.float64)

@@ -2,8 +2,8 @@
 
 The reference values are transformers' own code run in float64. Its Qwen3 code casts to float32 in
 the norms, the softmax and RoPE whatever the model's type is, so `exact()` swaps the `torch` name
-inside those modules for one whose float32 is float64. Every number in a fixture is then the true
-value rounded once to float32.
+inside those modules for one whose float32 is float64, and the few lines that make the RoPE table.
+Every number in a fixture is then the true value rounded once to float32.
 """
 
 import contextlib
@@ -39,15 +39,27 @@ class _Float64Torch:
         return getattr(torch, name)
 
 
+def _exact_rope(self, x, position_ids):
+    """Qwen3RotaryEmbedding.forward without its casts to float32."""
+    angle = position_ids.double()[..., None] * self.inv_freq
+    angle = torch.cat((angle, angle), dim=-1)
+    return ((angle.cos() * self.attention_scaling).to(x.dtype),
+            (angle.sin() * self.attention_scaling).to(x.dtype))
+
+
 @contextlib.contextmanager
 def exact():
     """Inside, transformers' Qwen3 computes in float64 throughout, RoPE tables included."""
     modules = (modeling_qwen3, rope_utils)
+    rotary = modeling_qwen3.Qwen3RotaryEmbedding
+    forward = rotary.forward
     for module in modules:
         module.torch = _Float64Torch()
+    rotary.forward = _exact_rope
     try:
         yield
     finally:
+        rotary.forward = forward
         for module in modules:
             module.torch = torch
 
@@ -108,9 +120,9 @@ def error(value, reference):
     """How far value is from reference: by the largest element, and in the root mean square."""
     difference = (value.double() - reference.double()).abs()
     scale = reference.double().abs().max().clamp_min(1e-300)
-    rms = difference.pow(2).mean().sqrt() / reference.double().pow(2).mean().sqrt().clamp_min(1e-300)
+    spread = reference.double().pow(2).mean().sqrt().clamp_min(1e-300)
     return {"max_abs": difference.max().item(), "max_rel": (difference.max() / scale).item(),
-            "rms_rel": rms.item()}
+            "rms_rel": (difference.pow(2).mean().sqrt() / spread).item()}
 
 
 def worst(errors):

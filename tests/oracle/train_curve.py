@@ -28,7 +28,8 @@ MICRO_BATCH = 2
 ACCUMULATION = 2
 CLIP = 1.0
 RUNS = {
-    "train_curve": {"max_steps": 32, "learning_rate": 5e-3, "warmup_steps": 3, "weight_decay": 0.01},
+    "train_curve": {"max_steps": 32, "learning_rate": 5e-3, "warmup_steps": 3,
+                    "weight_decay": 0.01},
     "full_curve": {"max_steps": 16, "learning_rate": 5e-3, "warmup_steps": 2, "weight_decay": 0.0},
 }
 RANK, ALPHA = 8, 16
