@@ -21,7 +21,8 @@ constexpr std::uint64_t kMaxFileBytes = std::uint64_t{16} << 20;
 /// Builds the tree from yaml-cpp's events, and refuses what a config has no use for.
 class YamlBuilder final : public YAML::EventHandler {
  public:
-  explicit YamlBuilder(std::string_view name) : name_(name) {}
+  YamlBuilder(std::string_view text, std::string_view name)
+      : name_(name), rows_(split(text, '\n')) {}
 
   YamlNode take() { return std::move(root_); }
 
@@ -70,7 +71,8 @@ class YamlBuilder final : public YAML::EventHandler {
     YamlNode* node = nullptr;
     bool has_key = false;
     std::string key;
-    int key_line = 0;
+    YAML::Mark key_mark;
+    bool key_quoted = false;
     std::unordered_map<std::string, int> key_lines;
   };
 
@@ -119,7 +121,8 @@ class YamlBuilder final : public YAML::EventHandler {
       return nullptr;
     }
     if (node.kind == YamlNode::Kind::kNull) {
-      node.line = parent.key_line;  // nothing stands there; yaml-cpp gives the next token's line
+      check_colon(parent);
+      node.line = parent.key_mark.line + 1;  // yaml-cpp gives the next token's line
     }
     parent.has_key = false;
     parent.node->members.emplace_back(std::move(parent.key), std::move(node));
@@ -128,7 +131,7 @@ class YamlBuilder final : public YAML::EventHandler {
 
   void take_key(const YAML::Mark& mark, Open& map, YamlNode node) {
     if (node.kind != YamlNode::Kind::kScalar) {
-      fail_at(mark, "a key must be a plain word");
+      fail_at(mark, "a key must be a plain word; or is a bracket not closed?");
     }
     const auto [first, is_new] = map.key_lines.emplace(node.text, node.line);
     if (!is_new) {
@@ -137,10 +140,25 @@ class YamlBuilder final : public YAML::EventHandler {
     }
     map.has_key = true;
     map.key = std::move(node.text);
-    map.key_line = node.line;
+    map.key_mark = mark;
+    map.key_quoted = node.quoted;
+  }
+
+  /// yaml-cpp takes a last line "key" without a colon for "key:".
+  void check_colon(const Open& map) const {
+    const auto line = static_cast<std::size_t>(map.key_mark.line);
+    std::string_view rest = rows_.at(line).substr(static_cast<std::size_t>(map.key_mark.column));
+    rest.remove_prefix(map.key_quoted ? rest.find_last_of("'\"") + 1 : map.key.size());
+    const std::size_t next = rest.find_first_not_of(" \t");
+    if (next == rest.npos || rest[next] != ':') {
+      fail_at(map.key_mark,
+              fmt::format("expected \"{}: value\"; is a colon missing, or a bracket not closed?",
+                          printable(map.key)));
+    }
   }
 
   std::string_view name_;
+  std::vector<std::string_view> rows_;
   YamlNode root_;
   std::vector<Open> open_;
   int documents_ = 0;
@@ -177,8 +195,13 @@ const YamlNode* YamlNode::find(std::string_view key) const {
 
 YamlNode parse_yaml(std::string_view text, std::string_view name) {
   check_characters(text, name);
-  std::istringstream stream{std::string(text)};
-  YamlBuilder builder(name);
+  if (text.starts_with("\xEF\xBB\xBF")) {  // a byte order mark
+    text.remove_prefix(3);
+  }
+  // The end marker makes yaml-cpp see a quote that is still open; it takes the end of the text for
+  // its end.
+  std::istringstream stream(std::string(text) + (text.ends_with('\n') ? "" : "\n") + "...\n");
+  YamlBuilder builder(text, name);
   try {
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {

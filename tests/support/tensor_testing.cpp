@@ -1,0 +1,179 @@
+#include "tests/support/tensor_testing.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros_like.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace weft::test {
+namespace {
+
+double largest(const at::Tensor& tensor) {
+  return tensor.numel() == 0 ? 0.0 : tensor.abs().max().item<double>();
+}
+
+double epsilon_of(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kHalf:
+      return std::ldexp(1.0, -10);
+    case at::kBFloat16:
+      return std::ldexp(1.0, -7);
+    case at::kFloat:
+      return std::ldexp(1.0, -23);
+    default:
+      // The reference is fp64 itself and sums in another order: a few dozen roundings are nobody's
+      // error.
+      return std::ldexp(1.0, -46);
+  }
+}
+
+Evaluation run(const Composition& composition, const Tensors& inputs, const Tensors& weights,
+               at::ScalarType dtype) {
+  Tensors leaves;
+  for (const at::Tensor& input : inputs) {
+    leaves.push_back(input.to(dtype).clone().set_requires_grad(true));
+  }
+  Evaluation result;
+  result.outputs = composition(leaves);
+  at::Tensor total = at::full({}, 0.0, at::TensorOptions(dtype));
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    total = total + (result.outputs[i] * weights[i].to(dtype)).sum();
+  }
+  if (!weights.empty()) {
+    total.backward();
+  }
+  for (at::Tensor& output : result.outputs) {
+    output = output.detach();
+  }
+  for (const at::Tensor& leaf : leaves) {
+    result.gradients.push_back(leaf.grad().defined() ? leaf.grad() : at::zeros_like(leaf.detach()));
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string dtype_name(const ::testing::TestParamInfo<at::ScalarType>& info) {
+  return c10::toString(info.param);
+}
+
+at::ScalarType wide_dtype(at::ScalarType dtype) {
+  return dtype == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+at::Tensor random_normal(at::IntArrayRef sizes, at::ScalarType dtype, std::uint64_t seed,
+                         double scale) {
+  at::Tensor values = at::empty(sizes, at::TensorOptions(at::kDouble));
+  values.normal_(0.0, scale, at::detail::createCPUGenerator(seed));
+  return values.to(dtype);
+}
+
+at::Tensor filled(at::IntArrayRef sizes, at::ScalarType dtype, double value) {
+  return at::full(sizes, value, at::TensorOptions(dtype));
+}
+
+at::Tensor poisoned(at::IntArrayRef sizes, at::ScalarType dtype) {
+  return filled(sizes, dtype, std::numeric_limits<double>::quiet_NaN());
+}
+
+::testing::AssertionResult near(const at::Tensor& actual, const at::Tensor& reference,
+                                double tolerance) {
+  if (actual.sizes() != reference.sizes()) {
+    return ::testing::AssertionFailure()
+           << "sizes " << actual.sizes() << ", expected " << reference.sizes();
+  }
+  const at::Tensor got = actual.to(at::kDouble).flatten();
+  const at::Tensor wanted = reference.to(at::kDouble).flatten();
+  const at::Tensor error = (got - wanted).abs();
+  if (largest(error) <= tolerance) {  // false for NaN
+    return ::testing::AssertionSuccess();
+  }
+  const auto index = error.argmax().item<std::int64_t>();
+  return ::testing::AssertionFailure() << fmt::format(
+             "element {} of {} is {:.9g}, expected {:.9g}: off by {:.3g}, allowed {:.3g}", index,
+             got.numel(), got[index].item<double>(), wanted[index].item<double>(),
+             error[index].item<double>(), tolerance);
+}
+
+::testing::AssertionResult as_precise_as(const at::Tensor& actual, const at::Tensor& plain,
+                                         const at::Tensor& reference) {
+  if (plain.sizes() != reference.sizes()) {
+    return ::testing::AssertionFailure()
+           << "the compositions have sizes " << plain.sizes() << " and " << reference.sizes();
+  }
+  const double unavoidable = epsilon_of(plain.scalar_type()) * largest(reference);
+  const double plain_error = largest(plain.to(at::kDouble) - reference.to(at::kDouble));
+  return near(actual, reference, 2.0 * plain_error + unavoidable);
+}
+
+::testing::AssertionResult same_bits(const at::Tensor& actual, const at::Tensor& expected) {
+  if (actual.scalar_type() != expected.scalar_type() || actual.sizes() != expected.sizes()) {
+    return ::testing::AssertionFailure() << "sizes or dtypes differ";
+  }
+  const at::Tensor differ =
+      actual.contiguous().view(at::kByte) != expected.contiguous().view(at::kByte);
+  const auto bytes = differ.sum().item<std::int64_t>();
+  return bytes == 0 ? ::testing::AssertionSuccess()
+                    : ::testing::AssertionFailure() << bytes << " bytes differ";
+}
+
+Oracle evaluate(const Composition& composition, const Tensors& inputs, const Tensors& weights) {
+  return {run(composition, inputs, weights, inputs.front().scalar_type()),
+          run(composition, inputs, weights, at::kDouble)};
+}
+
+at::Tensor numeric_gradient(const std::function<double()>& function, const at::Tensor& point) {
+  constexpr double kStep = 1e-5;
+  at::Tensor gradient = at::zeros_like(point);
+  auto* values = point.mutable_data_ptr<double>();
+  auto* slopes = gradient.mutable_data_ptr<double>();
+  for (std::int64_t i = 0; i < point.numel(); ++i) {
+    const double value = values[i];
+    values[i] = value + kStep;
+    const double above = function();
+    values[i] = value - kStep;
+    const double below = function();
+    values[i] = value;
+    slopes[i] = (above - below) / (2 * kStep);
+  }
+  return gradient;
+}
+
+::testing::AssertionResult independent_of_threads(const std::function<Tensors()>& body) {
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const Tensors alone = body();
+  at::set_num_threads(2);
+  const Tensors together = body();
+  at::set_num_threads(before);
+  for (std::size_t i = 0; i < alone.size(); ++i) {
+    const auto same = same_bits(together[i], alone[i]);
+    if (!same) {
+      return ::testing::AssertionFailure() << "result " << i << ": " << same.message();
+    }
+  }
+  return ::testing::AssertionSuccess();
+}
+
+std::string internal_error_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.kind() == ErrorKind::kInternal
+               ? error.what()
+               : fmt::format("(an error of kind {})", error.exit_code());
+  } catch (const std::exception& error) {
+    return fmt::format("(not weft's error) {}", error.what());
+  }
+  return "(nothing thrown)";
+}
+
+}  // namespace weft::test
