@@ -37,6 +37,7 @@ void adamw_step(const at::Tensor& parameters, const at::Tensor& gradient, const 
 }
 
 double sum_of_squares(const at::Tensor& flat) {
+  check_tensor(flat, flat.sizes(), flat.scalar_type(), "sum_of_squares values");
   return runs_on_cpu_loops(flat) ? detail::sum_of_squares_cpu(flat)
                                  : flat.to(at::kDouble).square().sum().item<double>();
 }

@@ -6,7 +6,9 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/softmax.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <tuple>
 
 #include "kernels/tensor_checks.h"
@@ -52,8 +54,9 @@ at::Tensor masked_scores(const at::Tensor& q, const at::Tensor& k, double scale)
   return scores.masked_fill(future, -std::numeric_limits<double>::infinity());
 }
 
-std::tuple<at::Tensor, at::Tensor> forward_document(const Heads& heads, double scale) {
-  if (heads.q.is_cpu()) {
+// `fused`: by ATen's own attention for CPUs; else by a composition, for devices without one.
+std::tuple<at::Tensor, at::Tensor> forward_document(const Heads& heads, double scale, bool fused) {
+  if (fused) {
     return at::_scaled_dot_product_flash_attention_for_cpu(
         heads.q, heads.k, heads.v, /*dropout_p=*/0.0,
         /*is_causal=*/true, /*attn_mask=*/{}, scale);
@@ -69,8 +72,8 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_document(const at::Tenso
                                                                  const Heads& heads,
                                                                  const at::Tensor& out,
                                                                  const at::Tensor& lse,
-                                                                 double scale) {
-  if (heads.q.is_cpu()) {
+                                                                 double scale, bool fused) {
+  if (fused) {
     return at::_scaled_dot_product_flash_attention_for_cpu_backward(
         dout, heads.q, heads.k, heads.v, out, lse,
         /*dropout_p=*/0.0, /*is_causal=*/true,
@@ -106,7 +109,8 @@ void check(const at::Tensor& qkv, const HeadLayout& layout,
   check_tensor(out, {tokens, layout.heads_q * layout.head_dim}, qkv.scalar_type(), "attention out");
   check_tensor(lse, {layout.heads_q * tokens}, statistics_dtype(qkv.scalar_type()),
                "attention lse");
-  if (cu_seqlens.empty() || cu_seqlens.front() != 0 || cu_seqlens.back() != tokens) {
+  if (cu_seqlens.empty() || cu_seqlens.front() != 0 || cu_seqlens.back() != tokens ||
+      !std::is_sorted(cu_seqlens.begin(), cu_seqlens.end())) {
     fail_internal("attention: cu_seqlens do not span the {} rows", tokens);
   }
 }
@@ -131,8 +135,8 @@ void attention_forward(const at::Tensor& qkv, const HeadLayout& layout,
   const at::Tensor rows = working_copy(qkv, lse, scratch);
   const std::int64_t heads = layout.heads_q;
   for_each_document(cu_seqlens, [&](std::int64_t first, std::int64_t length) {
-    const auto [o, l] =
-        forward_document(split(rows.narrow(0, first, length), layout), scale_of(layout));
+    const auto [o, l] = forward_document(split(rows.narrow(0, first, length), layout),
+                                         scale_of(layout), runs_on_cpu_loops(qkv));
     out.narrow(0, first, length)
         .unflatten(1, {heads, layout.head_dim})
         .copy_(o.squeeze(0).transpose(0, 1));
@@ -144,6 +148,7 @@ void attention_backward(const at::Tensor& dout, const at::Tensor& qkv, const Hea
                         std::span<const std::int32_t> cu_seqlens, const at::Tensor& out,
                         const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) {
   check(qkv, layout, cu_seqlens, out, lse);
+  check_tensor(dout, out.sizes(), qkv.scalar_type(), "attention dout");
   check_tensor(dqkv, qkv.sizes(), qkv.scalar_type(), "attention dqkv");
   const Arena::Scope scope(scratch);
   const at::Tensor rows = working_copy(qkv, lse, scratch);
@@ -156,7 +161,8 @@ void attention_backward(const at::Tensor& dout, const at::Tensor& qkv, const Hea
     };
     const auto [dq, dk, dv] = backward_document(
         document(dout_rows), split(rows.narrow(0, first, length), layout), document(out_rows),
-        lse.narrow(0, heads * first, heads * length).view({1, heads, length}), scale_of(layout));
+        lse.narrow(0, heads * first, heads * length).view({1, heads, length}), scale_of(layout),
+        runs_on_cpu_loops(qkv));
     const Heads gradient = split(dqkv.narrow(0, first, length), layout);
     gradient.q.copy_(dq);
     gradient.k.copy_(dk);
@@ -174,7 +180,7 @@ void attention_cached(const at::Tensor& q, const at::Tensor& keys, const at::Ten
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(2)));
   at::Tensor result;
   if (q.size(0) == keys.size(0)) {
-    result = std::get<0>(forward_document(heads, scale));
+    result = std::get<0>(forward_document(heads, scale, runs_on_cpu_loops(q)));
   } else {
     const at::Tensor p = at::softmax(masked_scores(heads.q, heads.k, scale), -1);
     result = at::matmul(p, repeat_groups(heads.v, heads.q.size(1)));

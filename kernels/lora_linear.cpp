@@ -63,6 +63,9 @@ void lora_linear_backward_input(const at::Tensor& dy, const at::Tensor& weight,
                                 const LoraGroup& lora, const at::Tensor& s, const at::Tensor& ds,
                                 const at::Tensor& dx, const DropoutKey& key, Arena& scratch) {
   check(dy, weight, lora, s);
+  if (!lora.empty()) {
+    check_tensor(ds, s.sizes(), s.scalar_type(), "lora_linear ds");
+  }
   if (dx.defined()) {
     gemm(dx, dy, weight, scratch);
   }
@@ -96,6 +99,7 @@ void lora_linear_backward_weights(const at::Tensor& dy, const at::Tensor& x, con
   if (lora.empty() || !lora.grad_a.defined()) {
     return;
   }
+  check_tensor(ds, {x.size(0), lora.ranks()}, x.scalar_type(), "lora_linear ds");
   if (lora.dropout == 0.0) {
     gemm(lora.grad_a, ds.t(), x, scratch, /*accumulate=*/true);
     return;

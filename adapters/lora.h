@@ -1,0 +1,90 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "adapters/lora_target.h"
+#include "adapters/peft_config.h"
+#include "model/decoder_layer.h"
+#include "model/flat_parameters.h"
+
+namespace weft::adapters {
+
+/// One adapted matrix.
+struct LoraModule {
+  std::int64_t layer = 0;
+  LoraTarget target = LoraTarget::kQ;
+  std::int64_t rank = 0;
+  double scale = 1;
+
+  [[nodiscard]] std::string name() const { return module_name(layer, target); }
+};
+
+/// An A or B matrix under the name it has in adapter_model.safetensors, as a view of the master
+/// values.
+struct NamedMatrix {
+  std::string name;
+  at::Tensor view;
+};
+
+/// The LoRA adapters of one model: all A and B in one flat fp32 master buffer, and views of it (or
+/// of a copy in the compute type) arranged for the decoder layer.
+class LoraAdapters {
+ public:
+  /// Adapters on the modules that `peft` names (target_modules, by name) in every layer,
+  /// uninitialised (zero).
+  LoraAdapters(const model::Qwen3Config& config, const PeftConfig& peft,
+               at::ScalarType compute_dtype, c10::Device device);
+  /// Adapters on exactly these modules.
+  LoraAdapters(const model::Qwen3Config& config, PeftConfig peft, std::vector<LoraModule> modules,
+               at::ScalarType compute_dtype, c10::Device device);
+
+  /// A uniform in ±1/sqrt(in) (PEFT's kaiming_uniform with a = sqrt 5), B zero: the adapted model
+  /// starts as the base. Deterministic in the seed, whatever the device and number of threads.
+  void initialise(std::uint64_t seed);
+
+  [[nodiscard]] const PeftConfig& peft() const { return peft_; }
+  [[nodiscard]] PeftConfig& peft() { return peft_; }
+  [[nodiscard]] const std::vector<LoraModule>& modules() const { return modules_; }
+  [[nodiscard]] model::FlatParameters& parameters() { return parameters_; }
+  [[nodiscard]] const model::FlatParameters& parameters() const { return parameters_; }
+
+  /// What the model computes with: one entry per layer, views that stay valid as long as this
+  /// object.
+  [[nodiscard]] std::vector<model::LayerAdapters> layers() const;
+  /// Brings the compute copies up to date with the masters; call after every change of the masters.
+  void refresh();
+
+  /// All matrices with PEFT's names.
+  [[nodiscard]] std::vector<NamedMatrix> matrices() const;
+
+ private:
+  /// Where a module's matrices lie.
+  struct Place {
+    std::size_t a_entry;  ///< the stacked A it is part of
+    std::int64_t a_first_row;
+    std::size_t b_entry;
+  };
+
+  void lay_out();
+  void add_group(std::int64_t layer, const std::vector<LoraTarget>& targets);
+  [[nodiscard]] at::Tensor master_a(std::size_t module) const;
+  [[nodiscard]] at::Tensor master_b(std::size_t module) const;
+  [[nodiscard]] kernels::LoraGroup group(std::int64_t layer,
+                                         const std::vector<LoraTarget>& targets) const;
+  [[nodiscard]] std::vector<std::size_t> modules_in(std::int64_t layer,
+                                                    const std::vector<LoraTarget>& targets) const;
+
+  model::Qwen3Config config_;
+  PeftConfig peft_;
+  std::vector<LoraModule> modules_;
+  std::vector<Place> places_;
+  model::FlatParameters parameters_;
+  at::Tensor compute_;  ///< copy of the masters in the compute type; the masters themselves when
+                        ///< the types are equal
+};
+
+}  // namespace weft::adapters

@@ -1,0 +1,62 @@
+#include "cli/export_command.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+
+#include "adapters/peft_files.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/common.h"
+#include "trainer/base_model.h"
+
+namespace weft::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string adapter;
+  std::string to = "peft";
+  std::string out;
+};
+
+void export_adapter(const Options& options) {
+  FileSystem& files = posix_file_system();
+  if (files.exists(options.out)) {
+    fail_config("--out {} exists; remove it or choose another folder", options.out);
+  }
+  const model::Qwen3Config config = model::read_qwen3_config(files, options.model);
+  const adapters::LoraAdapters adapters = adapters::read_peft_adapter(
+      files, trainer::find_adapter_folder(files, options.adapter), config, at::kFloat, at::kCPU);
+  const fs::path out = options.out;
+  if (out.has_parent_path()) {
+    files.make_folders(out.parent_path());
+  }
+  PublishedFolder folder(files, out);
+  adapters::write_peft_adapter(files, folder.path(), adapters);
+  folder.commit();
+  log_info("wrote {}: load it with PEFT, vLLM (--lora-modules) or SGLang (--lora-paths)",
+           options.out);
+}
+
+}  // namespace
+
+void add_export_command(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("export", "Write an adapter in the form that other tools load");
+  command
+      ->add_option("--model", options->model,
+                   "The base model's folder: the adapter is checked against it")
+      ->required();
+  command
+      ->add_option("--adapter", options->adapter, "An adapter's folder, a checkpoint's, or a run's")
+      ->required();
+  command->add_option("--to", options->to, "peft (also what vLLM and SGLang load)")
+      ->check(CLI::IsMember({"peft"}));
+  command->add_option("--out", options->out, "A folder that does not exist yet")->required();
+  command->callback([options] { export_adapter(*options); });
+}
+
+}  // namespace weft::cli

@@ -1,0 +1,65 @@
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/common.h"
+#include "cli/env_command.h"
+#include "cli/eval_command.h"
+#include "cli/export_command.h"
+#include "cli/generate_command.h"
+#include "cli/init_command.h"
+#include "cli/merge_command.h"
+#include "cli/score_command.h"
+#include "cli/train_command.h"
+
+namespace {
+
+// One line for people, whatever went wrong; the exit code is for scripts (base/error.h).
+int report(const char* what, weft::ErrorKind kind) {
+  weft::log_line(weft::LogLevel::kError, what);
+  return static_cast<int>(kind);
+}
+
+void add_commands(CLI::App& app) {
+  weft::cli::add_train_command(app);
+  weft::cli::add_eval_command(app);
+  weft::cli::add_score_command(app);
+  weft::cli::add_generate_command(app);
+  weft::cli::add_merge_command(app);
+  weft::cli::add_export_command(app);
+  weft::cli::add_init_command(app);
+  weft::cli::add_env_command(app);
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("weft fine-tunes Qwen3 models with LoRA.", "weft");
+  app.set_version_flag("--version", "weft " WEFT_VERSION);
+  app.require_subcommand(1);
+  add_commands(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : static_cast<int>(weft::ErrorKind::kConfig);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const weft::Error& error) {
+    return report(error.what(), error.kind());
+  } catch (const std::bad_alloc&) {
+    return report("out of memory: use a smaller max_length or per_device_train_batch_size",
+                  weft::ErrorKind::kOutOfMemory);
+  } catch (const std::exception& error) {
+    return report(weft::cli::first_line(error).c_str(), weft::cli::kind_of(error));
+  }
+}

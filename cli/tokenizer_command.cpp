@@ -1,0 +1,194 @@
+#include "cli/tokenizer_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file_system.h"
+#include "base/json.h"
+#include "data/chat.h"
+#include "data/sentencepiece_training.h"
+#include "data/tokenizer.h"
+
+namespace weft::cli {
+
+namespace {
+
+constexpr std::size_t kFlushBytes = std::size_t{1} << 16;
+
+/// What a subcommand does with one row: appends its answer, without the newline, to `out`. `name`
+/// names the row in errors.
+using RowFunction = std::function<void(const Json& row, const std::string& name, std::string& out)>;
+
+/// Runs a function over the rows of standard input. Answers are written in large pieces, but never
+/// held back while the input pauses.
+void for_each_row(const RowFunction& function) {
+  std::ios::sync_with_stdio(false);
+  std::cin.tie(nullptr);
+  std::string line;
+  std::string out;
+  const auto flush = [&out] {
+    std::cout.write(out.data(), static_cast<std::streamsize>(out.size())).flush();
+    out.clear();
+    if (!std::cout) fail_data("standard output: cannot write (is it closed, or the disk full?)");
+  };
+  for (std::size_t number = 1; std::getline(std::cin, line); ++number) {
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.empty()) continue;
+    const std::string name = fmt::format("standard input:{}", number);
+    try {
+      const Json row = parse_json(line, name);
+      if (!row.is_object()) fail_data("{}: is not a JSON object; expected one a line", name);
+      function(row, name, out);
+    } catch (...) {
+      flush();  // the answers before the row that failed
+      throw;
+    }
+    out += '\n';
+    if (out.size() >= kFlushBytes || std::cin.rdbuf()->in_avail() <= 0) flush();
+  }
+  flush();
+}
+
+template <typename T>
+void append_list(std::string& out, const std::vector<T>& numbers) {
+  out += '[';
+  for (const T number : numbers) {
+    fmt::format_to(std::back_inserter(out), "{}, ", number);
+  }
+  if (!numbers.empty()) out.resize(out.size() - 2);
+  out += ']';
+}
+
+std::vector<std::int32_t> read_ids(const Json& row, const data::Tokenizer& tokenizer,
+                                   const std::string& name) {
+  std::vector<std::int32_t> ids;
+  for (const std::int64_t id : json_ints(row, "ids", name)) {
+    // The spare rows of an embedding are allowed and decode to nothing, but not any number.
+    if (id < 0 || id > INT32_MAX) {
+      fail_data("{}: the id {} is not a token id; the tokenizer has 0 to {}", name, id,
+                tokenizer.vocab_size() - 1);
+    }
+    ids.push_back(static_cast<std::int32_t>(id));
+  }
+  return ids;
+}
+
+struct Options {
+  std::string model;
+  std::string special = "plain";
+  bool skip_special = false;
+  bool last_turn_only = false;
+  std::vector<std::string> corpus;
+  std::string out;
+  data::SentencePieceTraining training;
+};
+
+data::SpecialTokens special_of(const Options& options) {
+  return options.special == "parse" ? data::SpecialTokens::kParse : data::SpecialTokens::kPlain;
+}
+
+void run_encode(const Options& options) {
+  const auto tokenizer = data::load_tokenizer(posix_file_system(), options.model);
+  for_each_row([&](const Json& row, const std::string& name, std::string& out) {
+    std::vector<std::int32_t> ids;
+    tokenizer->encode(json_string(row, "text", name), special_of(options), ids);
+    out += "{\"ids\": ";
+    append_list(out, ids);
+    out += '}';
+  });
+}
+
+void run_decode(const Options& options) {
+  const auto tokenizer = data::load_tokenizer(posix_file_system(), options.model);
+  for_each_row([&](const Json& row, const std::string& name, std::string& out) {
+    std::string text = tokenizer->decode(read_ids(row, *tokenizer, name), options.skip_special);
+    out += "{\"text\": ";
+    out += dump_json(data::replace_invalid_utf8(std::move(text)));
+    out += '}';
+  });
+}
+
+void run_chat(const Options& options) {
+  const auto tokenizer = data::load_tokenizer(posix_file_system(), options.model);
+  const data::ChatOptions chat_options{.last_turn_only = options.last_turn_only,
+                                       .content = special_of(options)};
+  for_each_row([&](const Json& row, const std::string& name, std::string& out) {
+    const data::RenderedChat chat = data::render_chat(*tokenizer, row, chat_options, name);
+    out += "{\"text\": ";
+    out += dump_json(chat.text);
+    out += ", \"ids\": ";
+    append_list(out, chat.ids);
+    out += ", \"mask\": ";
+    append_list(out, chat.mask);
+    out += '}';
+  });
+}
+
+void run_train(const Options& options) {
+  const std::vector<fs::path> corpus(options.corpus.begin(), options.corpus.end());
+  data::train_sentencepiece(posix_file_system(), corpus, options.training, options.out);
+  const auto tokenizer = data::load_tokenizer(posix_file_system(), options.out);
+  std::cout << fmt::format("{}: {} tokens\n", (fs::path(options.out) / "tokenizer.model").string(),
+                           tokenizer->vocab_size());
+}
+
+CLI::App* add_verb(CLI::App& parent, const std::string& name, const std::string& description,
+                   const std::shared_ptr<Options>& options, void (*run)(const Options&)) {
+  CLI::App* verb = parent.add_subcommand(name, description);
+  verb->callback([options, run] { run(*options); });
+  return verb;
+}
+
+void add_model(CLI::App& verb, Options& options) {
+  verb.add_option("--model", options.model, "folder with the tokenizer's files")->required();
+}
+
+void add_special(CLI::App& verb, Options& options) {
+  verb.add_option("--special", options.special,
+                  "names of special tokens in the text: plain text, or parse them")
+      ->check(CLI::IsMember({"plain", "parse"}))
+      ->capture_default_str();
+}
+
+void add_train(CLI::App& verb, Options& options) {
+  verb.add_option("corpus", options.corpus, "text or .jsonl files")->required();
+  verb.add_option("--out", options.out, "folder for tokenizer.model")->required();
+  verb.add_option("--vocab-size", options.training.vocab_size, "token ids in all")
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_tokenizer_command(CLI::App& app) {
+  CLI::App* tokenizer =
+      app.add_subcommand("tokenizer", "Text to token ids and back, chats to text");
+  tokenizer->require_subcommand(1);
+  const auto options = std::make_shared<Options>();
+  CLI::App* encode = add_verb(*tokenizer, "encode", R"({"text": …} lines to {"ids": […]} lines)",
+                              options, run_encode);
+  add_model(*encode, *options);
+  add_special(*encode, *options);
+  CLI::App* decode = add_verb(*tokenizer, "decode", R"({"ids": […]} lines to {"text": …} lines)",
+                              options, run_decode);
+  add_model(*decode, *options);
+  decode->add_flag("--skip-special", options->skip_special, "leave special tokens out");
+  CLI::App* chat =
+      add_verb(*tokenizer, "chat", R"({"messages": […]} lines to {"text", "ids", "mask"} lines)",
+               options, run_chat);
+  add_model(*chat, *options);
+  add_special(*chat, *options);
+  chat->add_flag("--last-turn-only", options->last_turn_only,
+                 "mask every assistant turn but the last");
+  CLI::App* train =
+      add_verb(*tokenizer, "train", "Train a SentencePiece model on files", options, run_train);
+  add_train(*train, *options);
+}
+
+}  // namespace weft::cli

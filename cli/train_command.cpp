@@ -1,0 +1,72 @@
+#include "cli/train_command.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "cli/common.h"
+#include "trainer/run_config.h"
+#include "trainer/run_lock.h"
+#include "trainer/signals.h"
+#include "trainer/trainer.h"
+
+namespace weft::cli {
+namespace {
+
+struct Options {
+  std::string config;
+  std::vector<std::string> overrides;
+};
+
+void print_result(const trainer::RunConfig& config, const trainer::RunResult& result) {
+  switch (result.end) {
+    case trainer::RunEnd::kStoppedBySignal:
+      log_info("stopped by a signal after step {}; saved. The same command goes on from there",
+               result.step);
+      return;
+    case trainer::RunEnd::kStoppedEarly:
+      log_info("stopped early after step {}: {} no longer improves", result.step,
+               config.metric_for_best_model);
+      break;
+    case trainer::RunEnd::kFinished:
+      log_info("finished after step {}, loss {:.4f}", result.step, result.loss);
+      break;
+  }
+  log_info("{} is in {}", config.finetuning_type == "full" ? "the model" : "the adapter",
+           result.final_folder.string());
+  if (config.finetuning_type != "full") {
+    log_info("merge it: weft merge --model {} --adapter {} --out {}/merged",
+             config.model_name_or_path, result.final_folder.string(), config.output_dir);
+  }
+}
+
+void train(const Options& options) {
+  FileSystem& files = posix_file_system();
+  trainer::LoadedConfig loaded = trainer::load_run_config(files, options.config, options.overrides);
+  for (const std::string& note : loaded.notes) {
+    log_info("{}", note);
+  }
+  const trainer::RunConfig config = loaded.config;
+  const trainer::StopSignals signals;
+  const trainer::RunLock lock(files, config.output_dir);
+  remove_stale_temporaries(files, config.output_dir);
+  publish_file(files, fs::path(config.output_dir) / "config.yaml", config.to_yaml());
+  trainer::Trainer trainer(files, config);
+  log_info("{}", trainer.summary());
+  print_result(config, trainer.run());
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("train", "Train an adapter, or all weights; resumes by itself");
+  command->add_option("config", options->config, "The run's YAML file")->required();
+  command->add_option("overrides", options->overrides, "key=value, winning over the file");
+  command->callback([options] { train(*options); });
+}
+
+}  // namespace weft::cli

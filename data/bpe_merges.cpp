@@ -1,0 +1,144 @@
+#include "data/bpe_merges.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+namespace weft::data {
+
+namespace {
+
+/// Up to this length shifting arrays beats a heap.
+constexpr std::size_t kShortWord = 48;
+
+std::uint64_t pair_of(std::int32_t left, std::int32_t right) {
+  return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
+}
+
+}  // namespace
+
+/// A token of a long word, linked to its neighbours; -1 where there is none.
+struct BpeMerges::Symbol {
+  std::int32_t id;
+  std::int32_t previous;
+  std::int32_t next;
+};
+
+/// A merge that could be applied at a symbol and the one after it, unless one of them has changed.
+struct BpeMerges::Candidate {
+  std::uint32_t rank;
+  std::int32_t at;
+
+  /// A heap has its largest on top: the lowest rank, then the leftmost.
+  bool operator<(const Candidate& other) const {
+    return rank != other.rank ? rank > other.rank : at > other.at;
+  }
+};
+
+BpeMerges::BpeMerges(std::span<const BpeMerge> merges) {
+  slots_.resize(std::bit_ceil(std::max<std::size_t>(2 * merges.size(), 2)));
+  shift_ = 64 - std::countr_zero(slots_.size());
+  for (std::size_t rank = 0; rank < merges.size(); ++rank) {
+    const BpeMerge& merge = merges[rank];
+    const std::uint64_t pair = pair_of(merge.left, merge.right);
+    slots_[slot_of(pair)] = {pair, {static_cast<std::uint32_t>(rank), merge.merged}};
+  }
+}
+
+/// The slot that holds the pair, or the free one where it belongs.
+inline std::size_t BpeMerges::slot_of(std::uint64_t pair) const {
+  constexpr std::uint64_t kMultiplier = 0x9E3779B97F4A7C15;
+  std::size_t slot = pair * kMultiplier >> shift_;
+  while (slots_[slot].pair != pair && slots_[slot].step.rank != kNone) {
+    slot = (slot + 1) & (slots_.size() - 1);
+  }
+  return slot;
+}
+
+inline BpeMerges::Step BpeMerges::find(std::int32_t left, std::int32_t right) const {
+  return slots_[slot_of(pair_of(left, right))].step;
+}
+
+void BpeMerges::apply(std::vector<std::int32_t>& word) const {
+  if (word.size() < 2 || slots_.empty()) return;
+  if (word.size() <= kShortWord) {
+    apply_short(word);
+  } else {
+    apply_long(word);
+  }
+}
+
+void BpeMerges::apply_short(std::vector<std::int32_t>& word) const {
+  std::array<Step, kShortWord> steps;  // steps[i] merges word[i] and word[i + 1]
+  std::size_t count = word.size() - 1;
+  for (std::size_t i = 0; i < count; ++i) steps[i] = find(word[i], word[i + 1]);
+  while (count > 0) {
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < count; ++i) {
+      if (steps[i].rank < steps[best].rank) best = i;
+    }
+    if (steps[best].rank == kNone) break;
+    word[best] = steps[best].merged;
+    std::copy(word.begin() + static_cast<std::ptrdiff_t>(best) + 2,
+              word.begin() + static_cast<std::ptrdiff_t>(count) + 1,
+              word.begin() + static_cast<std::ptrdiff_t>(best) + 1);
+    std::copy(steps.begin() + best + 1, steps.begin() + count, steps.begin() + best);
+    --count;
+    if (best > 0) steps[best - 1] = find(word[best - 1], word[best]);
+    if (best < count) steps[best] = find(word[best], word[best + 1]);
+  }
+  word.resize(count + 1);
+}
+
+void BpeMerges::apply_long(std::vector<std::int32_t>& word) const {
+  const auto count = static_cast<std::int32_t>(word.size());
+  std::vector<Symbol> symbols;
+  symbols.reserve(word.size());
+  std::vector<Candidate> queue;
+  for (std::int32_t i = 0; i < count; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    symbols.push_back({word[at], i - 1, i + 1 < count ? i + 1 : -1});
+    if (i + 1 == count) break;
+    if (const Step step = find(word[at], word[at + 1]); step.rank != kNone) {
+      queue.push_back({step.rank, i});
+    }
+  }
+  std::make_heap(queue.begin(), queue.end());
+  join(symbols, queue);
+  word.clear();
+  for (std::int32_t i = 0; i >= 0; i = symbols[static_cast<std::size_t>(i)].next) {
+    word.push_back(symbols[static_cast<std::size_t>(i)].id);
+  }
+}
+
+void BpeMerges::join(std::vector<Symbol>& symbols, std::vector<Candidate>& queue) const {
+  const auto symbol = [&](std::int32_t i) -> Symbol& {
+    return symbols[static_cast<std::size_t>(i)];
+  };
+  const auto consider = [&](std::int32_t at) {
+    if (at < 0 || symbol(at).next < 0) return;
+    const Step step = find(symbol(at).id, symbol(symbol(at).next).id);
+    if (step.rank == kNone) return;
+    queue.push_back({step.rank, at});
+    std::push_heap(queue.begin(), queue.end());
+  };
+  constexpr std::int32_t kGone = -1;
+  while (!queue.empty()) {
+    std::pop_heap(queue.begin(), queue.end());
+    const Candidate candidate = queue.back();
+    queue.pop_back();
+    Symbol& left = symbol(candidate.at);
+    if (left.id == kGone || left.next < 0) continue;
+    Symbol& right = symbol(left.next);
+    const Step step = find(left.id, right.id);
+    if (step.rank != candidate.rank) continue;
+    left.id = step.merged;
+    right.id = kGone;
+    left.next = right.next;
+    if (left.next >= 0) symbol(left.next).previous = candidate.at;
+    consider(left.previous);
+    consider(candidate.at);
+  }
+}
+
+}  // namespace weft::data

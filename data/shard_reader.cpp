@@ -1,0 +1,157 @@
+#include "data/shard_reader.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <span>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "data/hdf5_io.h"
+
+namespace weft::data {
+
+namespace {
+
+constexpr std::int64_t kVerifySlice = std::int64_t{1} << 20;
+
+void check_size(const Hdf5Vector& vector, std::int64_t expected, const fs::path& path) {
+  if (vector.size != expected) {
+    fail_data("{}: dataset '{}' has {} values, expected {}", path.string(), vector.name,
+              vector.size, expected);
+  }
+}
+
+}  // namespace
+
+struct ShardReader::File {
+  Hdf5Handle file;
+  Hdf5Vector tokens;
+  Hdf5Vector mask;
+};
+
+ShardReader::ShardReader(const fs::path& path) : path_(path), file_(std::make_unique<File>()) {
+  const Hdf5Lock lock;
+  file_->file = open_hdf5_file(path);
+  read_attributes();
+  file_->tokens = open_hdf5_vector<std::int32_t>(file_->file, "tokens", path);
+  file_->mask = open_hdf5_vector<std::uint8_t>(file_->file, "mask", path);
+  check_size(file_->tokens, counts_.tokens, path);
+  check_size(file_->mask, counts_.tokens, path);
+  read_offsets();
+}
+
+ShardReader::~ShardReader() = default;
+ShardReader::ShardReader(ShardReader&&) noexcept = default;
+
+void ShardReader::read_attributes() {
+  const Hdf5Handle& file = file_->file;
+  const std::string format = read_string_attribute(file, "format", path_);
+  const std::int64_t version = read_int_attribute(file, "version", path_);
+  if (format != kShardFormat || version != kShardVersion) {
+    fail_data("{}: format '{}' version {}, expected '{}' version {}", path_.string(),
+              printable(format), version, kShardFormat, kShardVersion);
+  }
+  if (!has_attribute(file, "complete") || read_int_attribute(file, "complete", path_) != 1) {
+    fail_data("{}: has no completion mark: its writer was stopped; tokenise again", path_.string());
+  }
+  identity_ = {.tokenizer_sha256 = read_string_attribute(file, "tokenizer_sha256", path_),
+               .vocab_size = read_int_attribute(file, "vocab_size", path_),
+               .fingerprint = read_string_attribute(file, "fingerprint", path_)};
+  counts_ = {.documents = read_int_attribute(file, "documents", path_),
+             .tokens = read_int_attribute(file, "tokens", path_),
+             .trained_tokens = read_int_attribute(file, "trained_tokens", path_)};
+  if (counts_.tokens < 1 || counts_.tokens > kMaxShardTokens || counts_.documents < 1 ||
+      counts_.documents > counts_.tokens || counts_.trained_tokens < 0 ||
+      counts_.trained_tokens > counts_.tokens) {
+    fail_data("{}: {} documents, {} tokens, {} trained tokens: impossible for a shard",
+              path_.string(), counts_.documents, counts_.tokens, counts_.trained_tokens);
+  }
+  if (identity_.vocab_size < 1 || identity_.vocab_size > std::numeric_limits<std::int32_t>::max()) {
+    fail_data("{}: vocab_size {} is impossible", path_.string(), identity_.vocab_size);
+  }
+}
+
+void ShardReader::read_offsets() {
+  const Hdf5Vector offsets = open_hdf5_vector<std::int64_t>(file_->file, "doc_offsets", path_);
+  const Hdf5Vector source = open_hdf5_vector<std::uint16_t>(file_->file, "source", path_);
+  check_size(offsets, counts_.documents + 1, path_);
+  check_size(source, counts_.documents, path_);
+  offsets_.resize(static_cast<std::size_t>(offsets.size));
+  source_.resize(static_cast<std::size_t>(source.size));
+  read_hdf5_slice<std::int64_t>(offsets, 0, offsets_, path_);
+  read_hdf5_slice<std::uint16_t>(source, 0, source_, path_);
+  const auto bad =
+      std::adjacent_find(offsets_.begin(), offsets_.end(), [](auto a, auto b) { return a >= b; });
+  if (bad != offsets_.end()) {
+    fail_data("{}: doc_offsets must increase, but document {} goes from {} to {}", path_.string(),
+              bad - offsets_.begin(), *bad, *(bad + 1));
+  }
+  if (offsets_.front() != 0 || offsets_.back() != counts_.tokens) {
+    fail_data("{}: doc_offsets go from {} to {}, expected 0 to {}", path_.string(),
+              offsets_.front(), offsets_.back(), counts_.tokens);
+  }
+}
+
+void ShardReader::read_range(std::int64_t offset, std::span<std::int32_t> ids,
+                             std::span<std::uint8_t> mask) const {
+  {
+    const Hdf5Lock lock;
+    read_hdf5_slice(file_->tokens, offset, ids, path_);
+    read_hdf5_slice(file_->mask, offset, mask, path_);
+  }
+  const auto outside = std::find_if(ids.begin(), ids.end(), [&](std::int32_t id) {
+    return id < 0 || id >= identity_.vocab_size;
+  });
+  if (outside != ids.end()) {
+    fail_data("{}: token {} has id {}, outside the vocabulary of {}", path_.string(),
+              offset + (outside - ids.begin()), *outside, identity_.vocab_size);
+  }
+  const auto odd = std::find_if(mask.begin(), mask.end(), [](auto bit) { return bit > 1; });
+  if (odd != mask.end()) {
+    fail_data("{}: token {} has mask {}, expected 0 or 1", path_.string(),
+              offset + (odd - mask.begin()), *odd);
+  }
+}
+
+void ShardReader::read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
+                       std::vector<std::uint8_t>& mask) const {
+  const auto index = static_cast<std::size_t>(document);
+  const std::int64_t begin = offsets_.at(index);
+  const auto count = static_cast<std::size_t>(std::min(limit, offsets_.at(index + 1) - begin));
+  const std::size_t old = ids.size();
+  ids.resize(old + count);
+  mask.resize(old + count);
+  read_range(begin, std::span(ids).subspan(old), std::span(mask).subspan(old));
+  if (mask[old] != 0) {
+    fail_data("{}: document {} marks its first token as a target; nothing is before it",
+              path_.string(), document);
+  }
+}
+
+void ShardReader::verify() const {
+  std::vector<std::int32_t> ids;
+  std::vector<std::uint8_t> mask;
+  std::int64_t trained = 0;
+  for (std::int64_t offset = 0; offset < counts_.tokens; offset += kVerifySlice) {
+    const auto count = static_cast<std::size_t>(std::min(kVerifySlice, counts_.tokens - offset));
+    ids.resize(count);
+    mask.resize(count);
+    read_range(offset, ids, mask);
+    trained = std::accumulate(mask.begin(), mask.end(), trained);
+    const auto end = offset + static_cast<std::int64_t>(count);
+    for (auto it = std::lower_bound(offsets_.begin(), offsets_.end() - 1, offset);
+         it != offsets_.end() - 1 && *it < end; ++it) {
+      if (mask[static_cast<std::size_t>(*it - offset)] != 0) {
+        fail_data("{}: document {} marks its first token as a target; nothing is before it",
+                  path_.string(), it - offsets_.begin());
+      }
+    }
+  }
+  if (trained != counts_.trained_tokens) {
+    fail_data("{}: says {} trained tokens, its mask has {}", path_.string(), counts_.trained_tokens,
+              trained);
+  }
+}
+
+}  // namespace weft::data

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/file_system.h"
+#include "data/manifest.h"
+#include "data/shard_format.h"
+
+namespace weft::data {
+
+/// One open shard file. Safe for use from several threads (reads take turns).
+class ShardReader {
+ public:
+  /// Opens and checks everything but the token values: format, version, completion mark, types,
+  /// ranks, extents and document offsets. A data Error names the file, what was found and what was
+  /// expected.
+  explicit ShardReader(const fs::path& path);
+  ~ShardReader();
+  ShardReader(ShardReader&&) noexcept;
+
+  [[nodiscard]] const ShardIdentity& identity() const { return identity_; }
+  [[nodiscard]] const ShardCounts& counts() const { return counts_; }
+  /// documents + 1 values, strictly increasing from 0.
+  [[nodiscard]] const std::vector<std::int64_t>& offsets() const { return offsets_; }
+  [[nodiscard]] std::uint16_t source(std::int64_t document) const {
+    return source_[static_cast<std::size_t>(document)];
+  }
+
+  /// Appends the first `limit` tokens of a document (all when it is shorter) to `ids` and `mask`,
+  /// checking that the values are in range.
+  void read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
+            std::vector<std::uint8_t>& mask) const;
+
+  /// Reads all tokens and masks once and checks every value and the count of trained tokens.
+  void verify() const;
+
+ private:
+  struct File;
+
+  void read_attributes();
+  void read_offsets();
+  void read_range(std::int64_t offset, std::span<std::int32_t> ids,
+                  std::span<std::uint8_t> mask) const;
+
+  fs::path path_;
+  std::unique_ptr<File> file_;
+  ShardIdentity identity_;
+  ShardCounts counts_;
+  std::vector<std::int64_t> offsets_;
+  std::vector<std::uint16_t> source_;
+};
+
+}  // namespace weft::data

@@ -1,0 +1,88 @@
+#include "data/shard_set.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/sha256.h"
+
+namespace weft::data {
+
+namespace {
+
+void check_file(FileSystem& files, const fs::path& path, const ShardEntry& entry, bool verify) {
+  const auto size = files.open(path, /*follow_links=*/false)->size();
+  if (size != static_cast<std::uint64_t>(entry.bytes)) {
+    fail_data("{}: is {} bytes, {} says {}: cut short or replaced; tokenise again", path.string(),
+              size, kManifestName, entry.bytes);
+  }
+  if (verify && sha256_file(files, path) != entry.sha256) {
+    fail_data(
+        "{}: its SHA-256 is not the one in {}: the file was changed or damaged; tokenise again",
+        path.string(), kManifestName);
+  }
+}
+
+void check_shard(const ShardReader& shard, const fs::path& path, const ShardEntry& entry,
+                 const ShardIdentity& identity) {
+  if (shard.counts() != entry.counts) {
+    fail_data("{}: has {} documents with {} tokens ({} trained), {} says {}, {} ({})",
+              path.string(), shard.counts().documents, shard.counts().tokens,
+              shard.counts().trained_tokens, kManifestName, entry.counts.documents,
+              entry.counts.tokens, entry.counts.trained_tokens);
+  }
+  if (shard.identity() != identity) {
+    fail_data("{}: was made with another tokenizer or from other inputs than {} says",
+              path.string(), kManifestName);
+  }
+}
+
+}  // namespace
+
+ShardSet::ShardSet(FileSystem& files, const fs::path& folder, const ShardSetOptions& options)
+    : folder_(folder), manifest_(read_manifest(files, folder)) {
+  const std::string& made_with = manifest_.identity.tokenizer_sha256;
+  if (!options.tokenizer_sha256.empty() && options.tokenizer_sha256 != made_with) {
+    fail_data(
+        "{}: its shards were made with the tokenizer {}…, the model's is {}…: tokenise again "
+        "with the model's tokenizer",
+        folder.string(), made_with.substr(0, 12), options.tokenizer_sha256.substr(0, 12));
+  }
+  for (const ShardEntry& entry : manifest_.shards) {
+    const fs::path path = folder / entry.file;
+    check_file(files, path, entry, options.verify);
+    ShardReader& shard = shards_.emplace_back(path);
+    check_shard(shard, path, entry, manifest_.identity);
+    if (options.verify) {
+      shard.verify();
+    }
+    first_.push_back(first_.back() + entry.counts.documents);
+  }
+}
+
+ShardSet::Place ShardSet::find(std::int64_t document) const {
+  if (document < 0 || document >= documents()) {
+    fail_internal("{}: document {} of {}", folder_.string(), document, documents());
+  }
+  const auto after = std::upper_bound(first_.begin(), first_.end(), document);
+  const auto shard = static_cast<std::size_t>(after - first_.begin() - 1);
+  return {&shards_[shard], document - first_[shard]};
+}
+
+std::int64_t ShardSet::length(std::int64_t document) const {
+  const Place place = find(document);
+  const auto index = static_cast<std::size_t>(place.document);
+  return place.shard->offsets()[index + 1] - place.shard->offsets()[index];
+}
+
+std::uint16_t ShardSet::source(std::int64_t document) const {
+  const Place place = find(document);
+  return place.shard->source(place.document);
+}
+
+void ShardSet::read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
+                    std::vector<std::uint8_t>& mask) const {
+  const Place place = find(document);
+  place.shard->read(place.document, limit, ids, mask);
+}
+
+}  // namespace weft::data

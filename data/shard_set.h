@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "data/manifest.h"
+#include "data/shard_reader.h"
+
+namespace weft::data {
+
+struct ShardSetOptions {
+  /// When set, shards made with another tokenizer are refused.
+  std::string tokenizer_sha256;
+  /// Also read every byte once: checksums against the manifest, every token and mask value. About a
+  /// second per GiB.
+  bool verify = true;
+};
+
+/// A folder of shards as one list of documents. Safe for use from several threads.
+class ShardSet {
+ public:
+  /// Opens every shard that FOLDER/shards.json lists and checks it against its entry. Data Errors
+  /// name the file.
+  ShardSet(FileSystem& files, const fs::path& folder, const ShardSetOptions& options = {});
+
+  [[nodiscard]] const fs::path& folder() const { return folder_; }
+  [[nodiscard]] const Manifest& manifest() const { return manifest_; }
+  [[nodiscard]] std::int64_t documents() const { return first_.back(); }
+  /// Tokens of a document.
+  [[nodiscard]] std::int64_t length(std::int64_t document) const;
+  [[nodiscard]] std::uint16_t source(std::int64_t document) const;
+  /// Appends the first `limit` tokens of a document (all when it is shorter) to `ids` and `mask`.
+  void read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
+            std::vector<std::uint8_t>& mask) const;
+
+ private:
+  struct Place {
+    const ShardReader* shard;
+    std::int64_t document;
+  };
+  [[nodiscard]] Place find(std::int64_t document) const;
+
+  fs::path folder_;
+  Manifest manifest_;
+  std::vector<ShardReader> shards_;
+  std::vector<std::int64_t> first_{0};  ///< number of documents before each shard, and in all
+};
+
+}  // namespace weft::data

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "data/chat.h"
+#include "data/manifest.h"
+#include "data/shard_writer.h"
+#include "data/tokenizer.h"
+
+namespace weft::data {
+
+/// One entry of `datasets`.
+struct TokenizeInput {
+  fs::path path;  ///< a file, or a folder: its files sorted by name, hidden ones left out
+  std::string format = "auto";  ///< auto, text, chat or ids
+  std::string sample_by =
+      "line";  ///< a document of a text file: line, paragraph, document (the file) or separator
+  std::string separator;  ///< for sample_by separator: the line that stands between documents
+  std::string text_field = "text";  ///< of JSON rows with plain text
+  std::string prompt_field;  ///< of JSON rows with a question and an answer; set both or neither
+  std::string response_field;
+};
+
+/// What to do with a document of more than max_length tokens.
+enum class Overlong { kTruncate, kDrop, kSplit, kError };
+
+struct TokenizeProgress {
+  std::uint64_t bytes = 0;  ///< of the inputs, done
+  std::uint64_t total_bytes = 0;
+  std::int64_t rows = 0;
+  std::int64_t tokens = 0;
+};
+
+struct TokenizeOptions {
+  std::optional<std::int64_t> max_length;  ///< at least 2; not set: documents keep their length
+  Overlong overlong = Overlong::kTruncate;
+  ShardOptions shards;
+  /// Appended to each plain text; "" means <|endoftext|>, or </s> where the tokenizer has no such
+  /// token.
+  std::string end_token;
+  ChatOptions chat;
+  std::uint64_t max_row_bytes = std::uint64_t{64} << 20;
+  /// 0: one for each processor. The shards do not depend on it.
+  int threads = 0;
+  /// Called between batches of rows, from the calling thread.
+  std::function<void(const TokenizeProgress&)> progress;
+};
+
+struct TokenizeResult {
+  Manifest manifest;
+  bool reused = false;  ///< the folder already held the shards of these inputs and options
+};
+
+/// Tokenises raw files into a folder of shards that appears whole or not at all. A folder that
+/// holds the shards of the same inputs, tokenizer and options (recognised by fingerprint, file
+/// contents included) is left as it is. Text documents train every token but the first; rows of ids
+/// and labels pass through untouched; chats train what the chat format says.
+///
+/// Errors: config Errors for options that cannot be and for an `out_folder` that holds something
+/// else, with what differs; data Errors `FILE:LINE: …` for the first bad row; a data Error when no
+/// document is left.
+[[nodiscard]] TokenizeResult tokenize_to_shards(FileSystem& files,
+                                                std::span<const TokenizeInput> inputs,
+                                                const Tokenizer& tokenizer,
+                                                const TokenizeOptions& options,
+                                                const fs::path& out_folder);
+
+/// The fingerprint that tokenize_to_shards would give its shards: names a cache folder. Reads every
+/// input once.
+[[nodiscard]] std::string tokenize_fingerprint(FileSystem& files,
+                                               std::span<const TokenizeInput> inputs,
+                                               const Tokenizer& tokenizer,
+                                               const TokenizeOptions& options);
+
+/// "truncate", "drop", "split", "error", and back; a config Error for another word.
+[[nodiscard]] std::string overlong_name(Overlong overlong);
+[[nodiscard]] Overlong overlong_from_name(const std::string& name);
+
+}  // namespace weft::data

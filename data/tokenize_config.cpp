@@ -1,0 +1,124 @@
+#include "data/tokenize_config.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/error.h"
+
+namespace weft::data {
+
+namespace {
+
+/// The keys of one dataset, bound to `input`; its path to `path`.
+Schema dataset_schema(TokenizeInput* input, std::string* path) {
+  Schema schema;
+  schema.add_string("path", path, "file, or folder of files; a folder of shards for training");
+  schema.add_choice("format", &input->format, {"auto", "text", "chat", "ids"},
+                    "what the file holds; auto looks at its name and first row");
+  schema.add_choice("sample_by", &input->sample_by, {"line", "paragraph", "document", "separator"},
+                    "what one document of a text file is; document is the whole file");
+  schema.add_string("separator", &input->separator,
+                    "for sample_by separator: the line that stands between documents");
+  schema.add_string("text_field", &input->text_field, "member of a JSON row that holds its text");
+  schema.add_string("prompt_field", &input->prompt_field,
+                    "member of a JSON row that becomes the user's message");
+  schema.add_string("response_field", &input->response_field,
+                    "member of a JSON row that becomes the assistant's message");
+  return schema;
+}
+
+TokenizeInput read_dataset(const YamlNode& node, std::string_view name) {
+  TokenizeInput input;
+  std::string path;
+  if (node.kind == YamlNode::Kind::kScalar) {
+    path = node.text;
+  } else {
+    Schema schema = dataset_schema(&input, &path);
+    schema.read(node, name);
+  }
+  if (path.empty()) {
+    fail_config("{}: has no path", name);
+  }
+  input.path = path;
+  return input;
+}
+
+std::string read_datasets(const YamlNode& node, std::string_view key,
+                          std::vector<TokenizeInput>* value) {
+  if (node.kind != YamlNode::Kind::kList) {
+    return "must be a list of datasets: [{path: data/chats.jsonl}]";
+  }
+  std::vector<TokenizeInput> inputs;
+  std::string problems;
+  for (const YamlNode& item : node.items) {
+    try {
+      inputs.push_back(read_dataset(item, fmt::format("{}[{}]", key, inputs.size())));
+    } catch (const Error& error) {
+      inputs.emplace_back();
+      problems += problems.empty() ? "" : "; ";
+      problems += error.what();
+    }
+  }
+  if (problems.empty()) {
+    *value = std::move(inputs);
+  }
+  return problems;
+}
+
+std::string quoted_yaml(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      result += '\\';
+    }
+    result += c;
+  }
+  return result + '"';
+}
+
+std::string write_datasets(const std::vector<TokenizeInput>& inputs) {
+  std::string text;
+  for (const TokenizeInput& input : inputs) {
+    const TokenizeInput usual;
+    text += fmt::format("{}{{path: {}", text.empty() ? "" : ", ", quoted_yaml(input.path.string()));
+    const auto add = [&](std::string_view name, const std::string& value,
+                         const std::string& unless) {
+      if (value != unless) {
+        text += fmt::format(", {}: {}", name, quoted_yaml(value));
+      }
+    };
+    add("format", input.format, usual.format);
+    add("sample_by", input.sample_by, usual.sample_by);
+    add("separator", input.separator, usual.separator);
+    add("text_field", input.text_field, usual.text_field);
+    add("prompt_field", input.prompt_field, usual.prompt_field);
+    add("response_field", input.response_field, usual.response_field);
+    text += '}';
+  }
+  return '[' + text + ']';
+}
+
+}  // namespace
+
+Schema::Key datasets_key(std::string name, std::vector<TokenizeInput>* value,
+                         std::string description) {
+  Schema::Key key;
+  key.name = std::move(name);
+  key.type = "list of datasets";
+  key.description = std::move(description);
+  key.default_text = write_datasets(*value);
+  key.read = [value, id = key.name](const YamlNode& node) {
+    return read_datasets(node, id, value);
+  };
+  key.write = [value] { return write_datasets(*value); };
+  return key;
+}
+
+std::string dataset_keys_markdown() {
+  TokenizeInput input;
+  std::string path;
+  return dataset_schema(&input, &path).to_markdown();
+}
+
+}  // namespace weft::data

@@ -1,0 +1,76 @@
+#include <fmt/format.h>
+
+#include "base/sha256.h"
+#include "base/text.h"
+#include "data/tokenize_sources.h"
+
+namespace weft::data {
+
+namespace {
+
+/// Raise it when the same inputs and options begin to give other shards.
+constexpr int kRecipeVersion = 1;
+
+Json source_recipe(FileSystem& files, const TokenizeSource& source) {
+  const TokenizeInput& input = source.input;
+  Json json = {{"format", static_cast<int>(source.format)},
+               {"sample_by", input.sample_by},
+               {"separator", input.separator},
+               {"text_field", input.text_field},
+               {"prompt_field", input.prompt_field},
+               {"response_field", input.response_field},
+               {"files", Json::array()}};
+  for (const fs::path& path : source.files) {
+    // The name, not the place: data that was moved is still the same data.
+    json["files"].push_back({path.filename().string(), sha256_file(files, path)});
+  }
+  return json;
+}
+
+}  // namespace
+
+Json tokenize_recipe(FileSystem& files, std::span<const TokenizeSource> sources,
+                     const Tokenizer& tokenizer, const TokenizeOptions& options) {
+  Json json = {{"recipe_version", kRecipeVersion},
+               {"tokenizer", tokenizer.sha256()},
+               {"vocab_size", tokenizer.vocab_size()},
+               {"max_length", nullptr},
+               {"overlong", overlong_name(options.overlong)},
+               {"shard_tokens", options.shards.shard_tokens},
+               {"compress", options.shards.compress},
+               {"end_token", options.end_token}};
+  if (options.max_length) {
+    json["max_length"] = *options.max_length;
+  }
+  int number = 0;
+  for (const TokenizeSource& source : sources) {
+    json[fmt::format("dataset {}", ++number)] = source_recipe(files, source);
+  }
+  return json;
+}
+
+std::string recipe_fingerprint(const Json& recipe) { return sha256_hex(dump_json(recipe)); }
+
+std::string recipe_difference(const Json& before, const Json& now) {
+  const auto short_text = [](const Json& json) { return printable(dump_json(json), 60); };
+  for (const auto& [key, value] : now.items()) {
+    if (!before.contains(key)) {
+      return fmt::format("{} is new", key);
+    }
+    if (before[key] == value) {
+      continue;
+    }
+    if (value.is_object() && before[key].is_object()) {
+      return fmt::format("{}: {}", key, recipe_difference(before[key], value));
+    }
+    return fmt::format("{} was {} and is {}", key, short_text(before[key]), short_text(value));
+  }
+  for (const auto& [key, value] : before.items()) {
+    if (!now.contains(key)) {
+      return fmt::format("{} is gone", key);
+    }
+  }
+  return "nothing differs";
+}
+
+}  // namespace weft::data

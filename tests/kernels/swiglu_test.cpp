@@ -1,0 +1,120 @@
+#include "kernels/swiglu.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/silu.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+
+#include <limits>
+
+#include "tests/support/tensor_testing.h"
+
+namespace weft::kernels {
+namespace {
+
+using test::as_precise_as;
+using test::poisoned;
+using test::random_normal;
+using ::testing::HasSubstr;
+
+test::Tensors composition(const test::Tensors& in) {
+  const auto halves = in[0].chunk(2, 1);
+  return {at::silu(halves[0]) * halves[1]};
+}
+
+class SwiGlu : public ::testing::TestWithParam<at::ScalarType> {};
+INSTANTIATE_TEST_SUITE_P(, SwiGlu, ::testing::ValuesIn(test::kDtypes), test::dtype_name);
+
+TEST_P(SwiGlu, IsAsPreciseAsTheComposition) {
+  for (const std::int64_t tokens : {1, 2, 7, 33}) {
+    for (const std::int64_t width : {1, 5, 64, 127, 130}) {
+      SCOPED_TRACE(fmt::format("T {} F {}", tokens, width));
+      const at::Tensor gate_up = random_normal({tokens, 2 * width}, GetParam(), 1, 3.0);
+      const at::Tensor dout = random_normal({tokens, width}, GetParam(), 2);
+      const auto [plain, exact] = test::evaluate(composition, {gate_up}, {dout});
+      const at::Tensor out = poisoned({tokens, width}, GetParam());
+      swiglu_forward(gate_up, out);
+      EXPECT_TRUE(as_precise_as(out, plain.outputs[0], exact.outputs[0]));
+      const at::Tensor gradient = gate_up.clone();
+      const at::Tensor recomputed = dout.clone();
+      swiglu_backward(gradient, recomputed);
+      EXPECT_TRUE(as_precise_as(gradient, plain.gradients[0], exact.gradients[0]));
+      EXPECT_TRUE(as_precise_as(recomputed, plain.outputs[0], exact.outputs[0]));
+    }
+  }
+}
+
+TEST(SwiGluOnce, MatchesFiniteDifferences) {
+  const at::Tensor gate_up = random_normal({3, 10}, at::kDouble, 1, 2.0);
+  const at::Tensor dout = random_normal({3, 5}, at::kDouble, 2);
+  const at::Tensor out = poisoned({3, 5}, at::kDouble);
+  const at::Tensor wanted = test::numeric_gradient(
+      [&] {
+        swiglu_forward(gate_up, out);
+        return (out * dout).sum().item<double>();
+      },
+      gate_up);
+  swiglu_backward(gate_up, dout.clone());
+  EXPECT_TRUE(test::near(gate_up, wanted, 1e-8));
+}
+
+TEST(SwiGluOnce, StaysFiniteForLargeGates) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    const at::Tensor gate_up = test::filled({4, 2}, dtype, 1.0);
+    const at::Tensor wanted = test::filled({4, 1}, at::kDouble, 0.0);
+    const double gates[] = {-1e4, -90.0, 90.0, 1e4};
+    for (int i = 0; i < 4; ++i) {
+      gate_up[i][0] = gates[i];
+      wanted[i][0] = gate_up[i][0].item<double>() > 0 ? gate_up[i][0].item<double>() : 0.0;
+    }
+    const at::Tensor out = poisoned({4, 1}, dtype);
+    swiglu_forward(gate_up, out);
+    EXPECT_TRUE(test::near(out, wanted, 1e-30));
+    swiglu_backward(gate_up, test::filled({4, 1}, dtype, 1.0));
+    EXPECT_TRUE(test::near(gate_up.narrow(1, 0, 1), (wanted > 0).to(at::kDouble), 1e-30));
+    EXPECT_TRUE(test::near(gate_up.narrow(1, 1, 1), wanted, 1e-30));
+  }
+}
+
+TEST(SwiGluOnce, LetsNanThrough) {
+  for (const at::ScalarType dtype : test::kDtypes) {
+    for (const std::int64_t column : {3, 130 + 3}) {  // a gate, an up
+      const at::Tensor gate_up = random_normal({2, 260}, dtype, 1);
+      gate_up[1][column] = std::numeric_limits<double>::quiet_NaN();
+      const at::Tensor out = poisoned({2, 130}, dtype);
+      swiglu_forward(gate_up, out);
+      EXPECT_EQ(out.isnan().sum().item<std::int64_t>(), 1);
+      EXPECT_TRUE(out[1][3].isnan().item<bool>());
+      swiglu_backward(gate_up, random_normal({2, 130}, dtype, 2));
+      EXPECT_TRUE(gate_up[1][3].isnan().item<bool>());
+    }
+  }
+}
+
+TEST(SwiGluOnce, GivesTheSameBitsForAnyNumberOfThreads) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
+    EXPECT_TRUE(test::independent_of_threads([&] {
+      const at::Tensor gate_up = random_normal({33, 254}, dtype, 1);
+      const at::Tensor out = random_normal({33, 127}, dtype, 2);
+      swiglu_backward(gate_up, out);
+      return test::Tensors{gate_up, out};
+    }));
+  }
+}
+
+TEST(SwiGluOnce, NamesTheTensorOfWrongShapeOrDtype) {
+  const at::Tensor gate_up = poisoned({2, 6}, at::kFloat);
+  const auto error = [&](const at::Tensor& rows, const at::Tensor& out) {
+    return test::internal_error_of([&] { swiglu_forward(rows, out); });
+  };
+  EXPECT_THAT(error(gate_up, poisoned({2, 4}, at::kFloat)), HasSubstr("swiglu gate_up"));
+  EXPECT_THAT(error(gate_up, poisoned({3, 3}, at::kFloat)), HasSubstr("swiglu out is [3, 3]"));
+  EXPECT_THAT(error(gate_up, poisoned({2, 3}, at::kDouble)), HasSubstr("swiglu"));
+  EXPECT_THAT(test::internal_error_of([&] {
+                swiglu_backward(gate_up, poisoned({2, 2}, at::kFloat));
+              }),
+              HasSubstr("swiglu gate_up"));
+}
+
+}  // namespace
+}  // namespace weft::kernels

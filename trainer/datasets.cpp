@@ -1,0 +1,97 @@
+#include "trainer/datasets.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/sha256.h"
+#include "base/text.h"
+#include "data/manifest.h"
+#include "data/tokenize.h"
+
+namespace weft::trainer {
+namespace {
+
+data::TokenizeInput tokenize_input(const DatasetConfig& dataset) {
+  data::TokenizeInput input;
+  input.path = dataset.path;
+  input.format = dataset.format;
+  input.sample_by = dataset.split == "file" ? "document" : dataset.split;
+  input.separator = dataset.separator;
+  return input;
+}
+
+data::TokenizeOptions tokenize_options(const RunConfig& config) {
+  data::TokenizeOptions options;
+  options.max_length = config.max_length;
+  options.overlong =
+      data::overlong_from_name(config.overlong == "stop" ? "error" : config.overlong);
+  return options;
+}
+
+// Tokenises one dataset into its cache folder, unless that is done.
+fs::path tokenised(FileSystem& files, const DatasetConfig& dataset, const RunConfig& config,
+                   const data::Tokenizer& tokenizer, const fs::path& cache) {
+  const std::vector<data::TokenizeInput> inputs{tokenize_input(dataset)};
+  data::TokenizeOptions options = tokenize_options(config);
+  const std::string fingerprint = data::tokenize_fingerprint(files, inputs, tokenizer, options);
+  const fs::path folder = cache / fingerprint.substr(0, 16);
+  std::unique_ptr<ProgressLine> progress;
+  options.progress = [&](const data::TokenizeProgress& at) {
+    if (progress == nullptr) {
+      progress = std::make_unique<ProgressLine>("tokenising", at.total_bytes, "bytes");
+    }
+    progress->update(at.bytes);
+  };
+  files.make_folders(cache);
+  const data::TokenizeResult result =
+      data::tokenize_to_shards(files, inputs, tokenizer, options, folder);
+  progress.reset();
+  const data::ShardCounts totals = result.manifest.totals();
+  log_info("{}: {} documents, {} tokens, {} of them targets{}", dataset.path, totals.documents,
+           human_count(static_cast<double>(totals.tokens)),
+           human_count(static_cast<double>(totals.trained_tokens)),
+           result.reused ? " (tokenised before)" : "");
+  return folder;
+}
+
+}  // namespace
+
+std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
+    FileSystem& files, const std::vector<DatasetConfig>& datasets, const RunConfig& config,
+    const data::Tokenizer& tokenizer, const fs::path& cache) {
+  std::vector<std::shared_ptr<const data::ShardSet>> sets;
+  for (const DatasetConfig& dataset : datasets) {
+    if (!files.exists(dataset.path)) {
+      fail_config(
+          "dataset {} does not exist; paths are relative to the folder that weft is started in",
+          dataset.path);
+    }
+    const bool shards = dataset.format == "shards" || data::is_shard_folder(files, dataset.path);
+    const fs::path folder =
+        shards ? fs::path(dataset.path) : tokenised(files, dataset, config, tokenizer, cache);
+    sets.push_back(std::make_shared<const data::ShardSet>(
+        files, folder, data::ShardSetOptions{tokenizer.sha256()}));
+  }
+  return sets;
+}
+
+data::LoaderOptions train_loader_options(const RunConfig& config) {
+  return {config.max_length, config.per_device_train_batch_size, config.packing, config.shuffle,
+          static_cast<std::uint64_t>(config.data_seed.value_or(config.seed))};
+}
+
+data::LoaderOptions eval_loader_options(const RunConfig& config) {
+  return {config.max_length,
+          config.per_device_eval_batch_size.value_or(config.per_device_train_batch_size),
+          config.packing, /*shuffle=*/false, 0};
+}
+
+std::string data_fingerprint(const std::vector<std::shared_ptr<const data::ShardSet>>& sets) {
+  std::string all;
+  for (const auto& set : sets) {
+    all += set->manifest().identity.fingerprint + "\n";
+  }
+  return sha256_hex(all);
+}
+
+}  // namespace weft::trainer

@@ -1,0 +1,66 @@
+#include "trainer/device.h"
+
+#include <ATen/Context.h>
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "base/error.h"
+
+namespace weft::trainer {
+namespace {
+
+// "" when a GPU is usable, else why not.
+std::string why_no_cuda() {
+  if (access("/dev/nvidiactl", F_OK) != 0) {
+    return "no NVIDIA driver is loaded (/dev/nvidiactl is missing)";
+  }
+  if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    const char* reason = dlerror();
+    return fmt::format("LibTorch's CUDA half can't be loaded: {}",
+                       reason == nullptr ? "unknown reason" : reason);
+  }
+  return at::hasCUDA() ? "" : "LibTorch finds no usable GPU";
+}
+
+}  // namespace
+
+c10::Device resolve_device(const std::string& name) {
+  if (name == "cpu") {
+    return at::kCPU;
+  }
+  const std::string reason = why_no_cuda();
+  if (reason.empty()) {
+    return {at::kCUDA, 0};
+  }
+  if (name == "cuda") {
+    fail_config("device: cuda can't be used: {}; set device: cpu, or install the driver", reason);
+  }
+  return at::kCPU;
+}
+
+at::ScalarType resolve_dtype(const std::string& name, c10::Device device) {
+  if (name == "fp32") {
+    return at::kFloat;
+  }
+  if (name == "bf16") {
+    return at::kBFloat16;
+  }
+  return device.is_cuda() ? at::kBFloat16 : at::kFloat;
+}
+
+std::uint64_t peak_memory_bytes() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word) {
+    if (word == "VmHWM:") {
+      std::uint64_t kilobytes = 0;
+      status >> kilobytes;
+      return kilobytes * 1024;
+    }
+  }
+  return 0;
+}
+
+}  // namespace weft::trainer

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+namespace weft::trainer {
+
+/// "cpu", "cuda" or "auto" (a GPU where one is usable). A config Error says why "cuda" can't be
+/// had. The CUDA half of LibTorch is loaded here, when it is first wanted, so that a CPU machine
+/// does without it.
+[[nodiscard]] c10::Device resolve_device(const std::string& name);
+
+/// "fp32", "bf16" or "auto" (bf16 on a GPU, fp32 on a CPU).
+[[nodiscard]] at::ScalarType resolve_dtype(const std::string& name, c10::Device device);
+
+/// Peak resident memory of this process, in bytes.
+[[nodiscard]] std::uint64_t peak_memory_bytes();
+
+}  // namespace weft::trainer

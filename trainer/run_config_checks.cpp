@@ -1,0 +1,188 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "trainer/run_config_keys.h"
+
+namespace weft::trainer {
+
+namespace {
+
+using Lines = std::vector<std::string>;
+
+void check_lengths(const RunConfig& c, const Schema& schema, Lines& problems, Lines& notes) {
+  if (c.max_steps == 0) {
+    problems.emplace_back("max_steps: is 0; expected at least 1, or -1 for num_train_epochs");
+  }
+  if (c.max_steps > 0 && schema.was_set("num_train_epochs")) {
+    notes.push_back(fmt::format("max_steps: {} wins over num_train_epochs", c.max_steps));
+  }
+  if (c.warmup_steps > 0 && c.warmup_ratio > 0) {
+    problems.push_back(fmt::format("warmup_steps: {} and warmup_ratio: {} are both set; keep one",
+                                   c.warmup_steps, c.warmup_ratio));
+  }
+  if (c.max_steps > 0 && c.warmup_steps >= c.max_steps && c.schedule.type != "constant") {
+    notes.push_back(fmt::format("the warm-up of {} steps does not end within max_steps: {}",
+                                c.warmup_steps, c.max_steps));
+  }
+  if (c.schedule.type == "constant" && (c.warmup_steps > 0 || c.warmup_ratio > 0)) {
+    problems.emplace_back(
+        "lr_scheduler_type: constant has no warm-up; use constant_with_warmup, or leave "
+        "warmup_steps and warmup_ratio out");
+  }
+}
+
+struct ScheduleKey {
+  std::string_view key;
+  std::vector<std::string_view> used_by;
+};
+
+/// A parameter that the schedule would ignore is a mistake in one of the two.
+void check_schedule_keys(const RunConfig& c, const Schema& schema, Lines& problems) {
+  static const std::array keys = {
+      ScheduleKey{"lr_num_cycles",
+                  {"cosine", "cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay"}},
+      ScheduleKey{"min_lr", {"cosine_with_min_lr"}},
+      ScheduleKey{"min_lr_rate", {"cosine_with_min_lr", "warmup_stable_decay"}},
+      ScheduleKey{"lr_end", {"polynomial"}},
+      ScheduleKey{"lr_power", {"polynomial"}},
+      ScheduleKey{"lr_decay_steps", {"warmup_stable_decay"}},
+      ScheduleKey{"lr_decay_type", {"warmup_stable_decay"}},
+      ScheduleKey{"lr_timescale", {"inverse_sqrt"}}};
+  const ScheduleOptions& s = c.schedule;
+  const std::array<bool, keys.size()> set = {s.num_cycles.has_value(),  s.min_lr.has_value(),
+                                             s.min_lr_rate.has_value(), s.lr_end.has_value(),
+                                             s.power.has_value(),       s.decay_steps.has_value(),
+                                             s.decay_type.has_value(),  s.timescale.has_value()};
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto& used_by = keys[i].used_by;
+    if (set[i] && std::find(used_by.begin(), used_by.end(), s.type) == used_by.end()) {
+      problems.push_back(fmt::format("{}: lr_scheduler_type: {} does not use it; {} does",
+                                     keys[i].key, s.type, fmt::join(used_by, ", ")));
+    }
+  }
+  static_cast<void>(schema);
+}
+
+void check_schedule_values(const RunConfig& c, Lines& problems) {
+  const ScheduleOptions& s = c.schedule;
+  if (s.type == "cosine_with_min_lr" && s.min_lr.has_value() == s.min_lr_rate.has_value()) {
+    problems.push_back(fmt::format(
+        "lr_scheduler_type: cosine_with_min_lr needs exactly one of min_lr and min_lr_rate; {}",
+        s.min_lr ? "both are set" : "none is set"));
+  }
+  if (s.type == "warmup_stable_decay" && !s.decay_steps) {
+    problems.emplace_back("lr_scheduler_type: warmup_stable_decay needs lr_decay_steps");
+  }
+  if (s.decay_steps && c.max_steps > 0 && c.warmup_steps + *s.decay_steps > c.max_steps) {
+    problems.push_back(fmt::format(
+        "lr_decay_steps: warmup_steps + lr_decay_steps = {} + {} = {} is more than max_steps: {}",
+        c.warmup_steps, *s.decay_steps, c.warmup_steps + *s.decay_steps, c.max_steps));
+  }
+  if (c.learning_rate && s.min_lr && *s.min_lr > *c.learning_rate) {
+    problems.push_back(
+        fmt::format("min_lr: {} is above learning_rate: {}", *s.min_lr, *c.learning_rate));
+  }
+  if (c.learning_rate && s.type == "polynomial" && s.lr_end.value_or(1e-7) >= *c.learning_rate) {
+    problems.push_back(fmt::format("lr_end: {} must be below learning_rate: {}",
+                                   s.lr_end.value_or(1e-7), *c.learning_rate));
+  }
+}
+
+void check_adapter(const RunConfig& c, const Schema& schema, Lines& problems, Lines& notes) {
+  if (c.finetuning_type != "full") {
+    return;
+  }
+  if (!c.adapter_name_or_path.empty()) {
+    problems.emplace_back(
+        "adapter_name_or_path: finetuning_type: full trains no adapter; merge it into the base "
+        "first");
+  }
+  for (const char* key : {"lora_rank", "lora_alpha", "lora_dropout", "lora_target", "use_rslora"}) {
+    if (schema.was_set(key)) {
+      notes.push_back(fmt::format("{} has no effect with finetuning_type: full", key));
+    }
+  }
+}
+
+void check_evaluation(const RunConfig& c, const Schema& schema, Lines& problems) {
+  const bool evaluates = !c.eval_datasets.empty() && c.eval_strategy != "no";
+  if (c.eval_datasets.empty() && (c.eval_strategy == "steps" || c.eval_strategy == "epoch")) {
+    problems.push_back(fmt::format("eval_strategy: {} needs eval_datasets", c.eval_strategy));
+  }
+  if (c.eval_datasets.empty() && c.eval_steps) {
+    problems.emplace_back("eval_steps: needs eval_datasets");
+  }
+  if (c.eval_steps && (c.eval_strategy == "no" || c.eval_strategy == "epoch")) {
+    problems.push_back(
+        fmt::format("eval_steps: eval_strategy: {} does not use it", c.eval_strategy));
+  }
+  if (c.early_stopping_patience && !evaluates) {
+    problems.emplace_back("early_stopping_patience: needs evaluations: set eval_datasets");
+  }
+  if (schema.was_set("early_stopping_threshold") && !c.early_stopping_patience) {
+    problems.emplace_back("early_stopping_threshold: needs early_stopping_patience");
+  }
+  if (c.load_best_model_at_end && !evaluates) {
+    problems.emplace_back("load_best_model_at_end: needs evaluations: set eval_datasets");
+  }
+}
+
+/// The best model can only be kept if there is a checkpoint of each evaluated step.
+void check_best_model(const RunConfig& c, Lines& problems) {
+  if (!c.load_best_model_at_end || c.eval_datasets.empty()) {
+    return;
+  }
+  const std::string eval = c.eval_strategy != "auto" ? c.eval_strategy
+                           : c.eval_steps            ? "steps"
+                                                     : "epoch";
+  const std::int64_t eval_steps = c.eval_steps.value_or(c.save_steps);
+  if (eval != c.save_strategy) {
+    problems.push_back(
+        fmt::format("load_best_model_at_end: save_strategy: {} must equal eval_strategy: {}",
+                    c.save_strategy, eval));
+  } else if (eval == "steps" && c.save_steps % eval_steps != 0) {
+    problems.push_back(
+        fmt::format("load_best_model_at_end: save_steps: {} must be a multiple of eval_steps: {}; "
+                    "{} = {} x {} + {}",
+                    c.save_steps, eval_steps, c.save_steps, c.save_steps / eval_steps, eval_steps,
+                    c.save_steps % eval_steps));
+  }
+}
+
+void check_saving(const RunConfig& c, const Schema& schema, Lines& problems, Lines& notes) {
+  if (c.save_strategy == "no" && (c.save_total_limit || schema.was_set("save_steps"))) {
+    notes.emplace_back("save_steps and save_total_limit have no effect with save_strategy: no");
+  }
+  if (c.nonfinite == "stop" && schema.was_set("nonfinite_skip_limit")) {
+    problems.emplace_back("nonfinite_skip_limit: needs nonfinite: skip");
+  }
+  const auto same_folder = [](const std::string& a, const std::string& b) {
+    return !a.empty() && !b.empty() &&
+           fs::path(a + "/").lexically_normal() == fs::path(b + "/").lexically_normal();
+  };
+  if (same_folder(c.output_dir, c.model_name_or_path)) {
+    problems.emplace_back(
+        "output_dir: is the folder of the base model, which weft never writes into");
+  }
+  if (same_folder(c.output_dir, c.adapter_name_or_path)) {
+    problems.emplace_back("output_dir: is the folder of the adapter to start from; choose another");
+  }
+}
+
+}  // namespace
+
+void check_run_config(const RunConfig& config, const Schema& schema,
+                      std::vector<std::string>& problems, std::vector<std::string>& notes) {
+  check_lengths(config, schema, problems, notes);
+  check_schedule_keys(config, schema, problems);
+  check_schedule_values(config, problems);
+  check_adapter(config, schema, problems, notes);
+  check_evaluation(config, schema, problems);
+  check_best_model(config, problems);
+  check_saving(config, schema, problems, notes);
+}
+
+}  // namespace weft::trainer

@@ -1,0 +1,355 @@
+#include "trainer/run_config_keys.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/text.h"
+#include "base/yaml_scalar.h"
+
+namespace weft::trainer {
+
+namespace {
+
+using Range = Schema::Range;
+
+constexpr double kMany = 1e9;  // no count of steps or tokens in a batch is larger
+constexpr Range kSeed{0, 9007199254740992.0};
+
+bool is_one_of(std::string_view text, std::initializer_list<std::string_view> words) {
+  return std::find(words.begin(), words.end(), text) != words.end();
+}
+
+/// "auto", or a number as `add_optional_number` reads it.
+Schema::Key learning_rate_key(std::optional<double>* value) {
+  Schema inner;
+  const auto number = inner.add_optional_number("learning_rate", value, {0, 1, true}, "");
+  Schema::Key key = number;
+  key.type = "auto | number > 0";
+  key.default_text = "auto";
+  key.aliases = {"lr"};
+  key.description =
+      "Peak learning rate of AdamW. auto: 5e-5 * 10 * (2000 / hidden_size)^0.0775 for LoRA, the "
+      "same without the factor "
+      "10 for full fine-tuning (\"LoRA Without Regret\").";
+  key.read = [value, read = number.read](const YamlNode& node) {
+    if (node.kind == YamlNode::Kind::kScalar && node.text == "auto") {
+      value->reset();
+      return std::string();
+    }
+    const std::string problem = node.kind == YamlNode::Kind::kNull ? "is null" : read(node);
+    return problem.empty() ? problem
+                           : problem + "; expected auto or a number above 0 and at most 1";
+  };
+  key.write = [value, write = number.write] { return *value ? write() : std::string("auto"); };
+  return key;
+}
+
+Schema::Key resume_key(std::string* value) {
+  Schema::Key key;
+  key.name = "resume_from_checkpoint";
+  key.type = "auto | none | path";
+  key.default_text = *value;
+  key.description =
+      "auto: go on from the newest whole checkpoint in output_dir, or begin where there is none. "
+      "none: begin; refused "
+      "when output_dir holds checkpoints. A path: go on from that checkpoint. true and false are "
+      "auto and none.";
+  key.aliases = {"auto_resume_from_checkpoints"};
+  key.read = [value](const YamlNode& node) -> std::string {
+    if (node.kind == YamlNode::Kind::kNull ||
+        (!node.quoted && is_one_of(node.text, {"false", "False"}))) {
+      *value = "none";
+    } else if (node.kind != YamlNode::Kind::kScalar || node.text.empty()) {
+      return "must be auto, none or the path of a checkpoint";
+    } else {
+      *value = !node.quoted && is_one_of(node.text, {"true", "True"}) ? "auto" : node.text;
+    }
+    return "";
+  };
+  key.write = [value] { return yaml_text(*value); };
+  return key;
+}
+
+/// The words of a list, or of a text with commas.
+std::vector<std::string> words_of(const YamlNode& node) {
+  std::vector<std::string> words;
+  for (const YamlNode& item : node.items) {
+    words.push_back(item.kind == YamlNode::Kind::kScalar ? item.text : "");
+  }
+  if (node.kind == YamlNode::Kind::kScalar) {
+    for (std::string_view word : split(node.text, ',')) {
+      while (word.starts_with(' ')) {
+        word.remove_prefix(1);
+      }
+      while (word.ends_with(' ')) {
+        word.remove_suffix(1);
+      }
+      words.emplace_back(word);
+    }
+  }
+  return words;
+}
+
+std::string read_targets(const YamlNode& node, std::vector<std::string>* value) {
+  const std::vector<std::string>& names = lora_target_names();
+  const std::vector<std::string> words = words_of(node);
+  if (words.size() == 1 && is_one_of(words[0], {"all", "all-linear"})) {
+    *value = names;
+    return "";
+  }
+  if (words.empty()) {
+    return fmt::format("must be all, or a list of some of {}", join(names, ", "));
+  }
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (std::find(names.begin(), names.end(), words[i]) == names.end()) {
+      const std::string nearest = nearest_name(words[i], names);
+      return fmt::format(
+          "'{}' is not a projection of Qwen3{}; expected all, or some of {}", printable(words[i]),
+          nearest.empty() ? "" : fmt::format(" (did you mean {}?)", nearest), join(names, ", "));
+    }
+    if (std::find(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(i), words[i]) !=
+        words.begin() + static_cast<std::ptrdiff_t>(i)) {
+      return fmt::format("'{}' is there twice", words[i]);
+    }
+  }
+  value->clear();
+  std::copy_if(names.begin(), names.end(), std::back_inserter(*value),
+               [&words](const std::string& name) {
+                 return std::find(words.begin(), words.end(), name) != words.end();
+               });
+  return "";
+}
+
+Schema::Key lora_target_key(std::vector<std::string>* value) {
+  Schema::Key key;
+  key.name = "lora_target";
+  key.aliases = {"lora_target_modules", "target_modules"};
+  key.type = "all | list of projections";
+  key.default_text = "all";
+  key.description = "The projections that get an adapter: all, or some of " +
+                    join(lora_target_names(), ", ") + ".";
+  key.read = [value](const YamlNode& node) { return read_targets(node, value); };
+  key.write = [value] {
+    return *value == lora_target_names() ? std::string("all") : "[" + join(*value, ", ") + "]";
+  };
+  return key;
+}
+
+void add_model_keys(Schema& schema, RunConfig& c) {
+  schema
+      .add_string("model_name_or_path", &c.model_name_or_path,
+                  "Folder of the base model. Required.")
+      .aliases = {"base_model", "model"};
+  schema.add_string("adapter_name_or_path", &c.adapter_name_or_path,
+                    "Folder of a PEFT adapter to go on from; empty: a new adapter.");
+  schema.add_string("output_dir", &c.output_dir, "Folder that the run writes into. Required.");
+}
+
+void add_data_keys(Schema& schema, RunConfig& c) {
+  schema.add_custom(datasets_key("datasets", &c.datasets, "What to train on. Required."));
+  schema.add_custom(datasets_key("eval_datasets", &c.eval_datasets, "What to evaluate on."));
+  schema.add_int("max_length", &c.max_length, {2, 1 << 24}, "Tokens of a sequence at most.")
+      .aliases = {"cutoff_len", "sequence_len", "max_seq_length", "max_seq_len", "seq_length"};
+  schema
+      .add_bool("packing", &c.packing,
+                "true: whole documents are packed into max_length x per_device_train_batch_size "
+                "tokens. false: a "
+                "micro-batch is per_device_train_batch_size documents. Neither pads, and no "
+                "document sees another.")
+      .aliases = {"sample_packing"};
+  schema.add_choice(
+      "overlong", &c.overlong, {"drop", "truncate", "split", "stop"},
+      "What becomes of a document longer than max_length; each is counted and reported.");
+  schema.add_bool("shuffle", &c.shuffle,
+                  "A new order in each epoch; false: the order of the data.");
+  schema
+      .add_int("seed", &c.seed, kSeed,
+               "Of the adapter's start, of dropout, and of the order of the data.")
+      .aliases = {"random_seed"};
+  schema.add_optional_int("data_seed", &c.data_seed, kSeed,
+                          "Of the order of the data, where it is not to be seed.");
+}
+
+void add_batch_keys(Schema& schema, RunConfig& c) {
+  schema
+      .add_int("per_device_train_batch_size", &c.per_device_train_batch_size, {1, 65536},
+               "Sequences in a micro-batch.")
+      .aliases = {"micro_batch_size", "batch_size", "local_batch_size"};
+  schema
+      .add_optional_int("per_device_eval_batch_size", &c.per_device_eval_batch_size, {1, 65536},
+                        "The same for evaluation; not set: as in training.")
+      .aliases = {"eval_batch_size"};
+  schema.add_int(
+      "gradient_accumulation_steps", &c.gradient_accumulation_steps, {1, 1e6},
+      "Micro-batches in an optimizer step. The loss is the mean over all their trained tokens.");
+  schema
+      .add_number("num_train_epochs", &c.num_train_epochs, {0, 1e6, true},
+                  "Passes over the data; may be a fraction.")
+      .aliases = {"num_epochs", "epochs"};
+  schema.add_int("max_steps", &c.max_steps, {-1, kMany},
+                 "Optimizer steps; wins over num_train_epochs. -1: not set.");
+}
+
+void add_optimizer_keys(Schema& schema, RunConfig& c) {
+  schema.add_custom(learning_rate_key(&c.learning_rate));
+  schema.add_number("weight_decay", &c.weight_decay, {0, 1}, "AdamW's decoupled weight decay.");
+  schema.add_number("adam_beta1", &c.adam_beta1, {0, 0.9999999}, "");
+  schema.add_number("adam_beta2", &c.adam_beta2, {0, 0.9999999}, "");
+  schema.add_number("adam_epsilon", &c.adam_epsilon, {0, 1, true}, "");
+  schema
+      .add_number("max_grad_norm", &c.max_grad_norm, {0, 1e6},
+                  "Global norm that gradients are clipped to; 0: not.")
+      .aliases = {"clip_grad_norm"};
+  schema
+      .add_choice("lr_scheduler_type", &c.schedule.type, schedule_types(),
+                  "How the learning rate moves, by Hugging Face's names and definitions.")
+      .aliases = {"lr_scheduler", "lr_decay_style"};
+  schema.add_int("warmup_steps", &c.warmup_steps, {0, kMany}, "Steps of linear warm-up.")
+      .aliases = {"num_warmup_steps", "lr_warmup_steps"};
+  schema.add_number("warmup_ratio", &c.warmup_ratio, {0, 1},
+                    "The same as a share of all steps, rounded up.");
+}
+
+void add_schedule_keys(Schema& schema, ScheduleOptions& s) {
+  schema
+      .add_optional_number(
+          "lr_num_cycles", &s.num_cycles, {0, 1e6, true},
+          "cosine, cosine_with_min_lr, warmup_stable_decay: waves (0.5). cosine_with_restarts: "
+          "restarts (1).")
+      .aliases = {"num_cycles"};
+  schema.add_optional_number("min_lr", &s.min_lr, {0, 1},
+                             "cosine_with_min_lr: the lowest learning rate.");
+  schema
+      .add_optional_number(
+          "min_lr_rate", &s.min_lr_rate, {0, 1},
+          "cosine_with_min_lr, warmup_stable_decay (0): the lowest as a share of the peak.")
+      .aliases = {"min_lr_ratio"};
+  schema.add_optional_number("lr_end", &s.lr_end, {0, 1},
+                             "polynomial: the last learning rate (1e-7).");
+  schema.add_optional_number("lr_power", &s.power, {0, 100, true}, "polynomial: the power (1).")
+      .aliases = {"power"};
+  schema
+      .add_optional_int("lr_decay_steps", &s.decay_steps, {0, kMany},
+                        "warmup_stable_decay: steps of the last phase.")
+      .aliases = {"num_decay_steps"};
+  schema.add_custom([&s] {
+    Schema::Key key;
+    key.name = "lr_decay_type";
+    key.aliases = {"decay_type"};
+    key.type = "linear | cosine | 1-sqrt";
+    key.default_text = "null";
+    key.description = "warmup_stable_decay: form of the last phase (cosine).";
+    key.read = [&s](const YamlNode& node) -> std::string {
+      if (node.kind == YamlNode::Kind::kNull) {
+        s.decay_type.reset();
+        return "";
+      }
+      if (!is_one_of(node.text, {"linear", "cosine", "1-sqrt"})) {
+        return fmt::format("is '{}'; expected linear, cosine or 1-sqrt", printable(node.text));
+      }
+      s.decay_type = node.text;
+      return "";
+    };
+    key.write = [&s] { return s.decay_type.value_or("null"); };
+    return key;
+  }());
+  schema
+      .add_optional_int("lr_timescale", &s.timescale, {1, kMany},
+                        "inverse_sqrt: the time scale (the warm-up, or 10,000 without one).")
+      .aliases = {"timescale"};
+}
+
+void add_adapter_keys(Schema& schema, RunConfig& c) {
+  schema.add_choice("finetuning_type", &c.finetuning_type, {"lora", "full"},
+                    "Train an adapter, or all weights.");
+  schema.add_int("lora_rank", &c.lora_rank, {1, 4096}, "Rank of the adapter.").aliases = {"lora_r"};
+  schema.add_number("lora_alpha", &c.lora_alpha, {0, 1e6, true},
+                    "The adapter's output is scaled by lora_alpha / lora_rank.");
+  schema.add_number("lora_dropout", &c.lora_dropout, {0, 0.9999},
+                    "Dropout on the adapter's input.");
+  schema.add_custom(lora_target_key(&c.lora_target));
+  schema.add_bool("use_rslora", &c.use_rslora, "Scale by lora_alpha / sqrt(lora_rank) instead.");
+}
+
+void add_device_keys(Schema& schema, RunConfig& c) {
+  schema
+      .add_choice("dtype", &c.dtype, {"auto", "bf16", "fp32"},
+                  "Of weights and activations. auto: bf16, or fp32 on a CPU. Adapters and sums are "
+                  "always fp32.")
+      .aliases = {"torch_dtype"};
+  schema.add_choice("device", &c.device, {"auto", "cpu", "cuda"},
+                    "auto: a GPU where there is one.");
+  schema.add_optional_int("num_threads", &c.num_threads, {1, 4096},
+                          "CPU threads; not set: one for each core.");
+}
+
+void add_logging_keys(Schema& schema, RunConfig& c) {
+  schema
+      .add_int("logging_steps", &c.logging_steps, {1, kMany}, "Steps between two lines of the log.")
+      .aliases = {"log_every_n_steps"};
+  schema.add_choice("report_to", &c.report_to, {"tensorboard", "none"},
+                    "Beside metrics.jsonl: TensorBoard events in output_dir/tensorboard.");
+  schema
+      .add_choice(
+          "eval_strategy", &c.eval_strategy, {"auto", "no", "steps", "epoch"},
+          "When to evaluate. auto: no without eval_datasets, steps with eval_steps, else epoch.")
+      .aliases = {"evaluation_strategy"};
+  schema
+      .add_optional_int("eval_steps", &c.eval_steps, {1, kMany},
+                        "Steps between two evaluations; not set: as save_steps.")
+      .aliases = {"val_every_steps"};
+}
+
+void add_saving_keys(Schema& schema, RunConfig& c) {
+  schema.add_choice("save_strategy", &c.save_strategy, {"no", "steps", "epoch"},
+                    "When to save a checkpoint.");
+  schema.add_int("save_steps", &c.save_steps, {1, kMany}, "Steps between two checkpoints.")
+      .aliases = {"ckpt_every_steps"};
+  schema
+      .add_optional_int("save_total_limit", &c.save_total_limit, {1, 1e6},
+                        "Checkpoints to keep; the newest and the best always stay. Not set: all.")
+      .aliases = {"max_recent_checkpoints"};
+  schema.add_choice("metric_for_best_model", &c.metric_for_best_model,
+                    {"eval_loss", "eval_exact_match"}, "What tells the best checkpoint.");
+  schema.add_bool(
+      "load_best_model_at_end", &c.load_best_model_at_end,
+      "The adapter left in output_dir is that of the best checkpoint, not of the last step.");
+  schema
+      .add_optional_int("early_stopping_patience", &c.early_stopping_patience, {1, 1e6},
+                        "Stop after this many evaluations in a row without a better metric.")
+      .aliases = {"early_stopping_steps", "early_stop_interval"};
+  schema.add_number("early_stopping_threshold", &c.early_stopping_threshold, {0, 1e6},
+                    "Better means better by more than this.");
+  schema.add_custom(resume_key(&c.resume_from_checkpoint));
+  schema.add_choice(
+      "nonfinite", &c.nonfinite, {"stop", "skip"},
+      "A loss or gradient that is not finite: stop with exit code 4, or leave that update out.");
+  schema.add_int("nonfinite_skip_limit", &c.nonfinite_skip_limit, {1, 1e6},
+                 "nonfinite: skip: stop after this many left out in a row.");
+}
+
+}  // namespace
+
+const std::vector<std::string>& lora_target_names() {
+  static const std::vector<std::string> names = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                                 "gate_proj", "up_proj", "down_proj"};
+  return names;
+}
+
+Schema run_config_schema(RunConfig& config) {
+  Schema schema;
+  add_model_keys(schema, config);
+  add_data_keys(schema, config);
+  add_batch_keys(schema, config);
+  add_optimizer_keys(schema, config);
+  add_schedule_keys(schema, config.schedule);
+  add_adapter_keys(schema, config);
+  add_device_keys(schema, config);
+  add_logging_keys(schema, config);
+  add_saving_keys(schema, config);
+  return schema;
+}
+
+}  // namespace weft::trainer

@@ -1,0 +1,29 @@
+#pragma once
+
+#include "base/schema.h"
+#include "trainer/run_config.h"
+
+namespace weft::trainer {
+
+/// Binds every key to its variable in `config`, which must outlive the schema.
+[[nodiscard]] Schema run_config_schema(RunConfig& config);
+
+/// Binds the keys of one dataset entry.
+[[nodiscard]] Schema dataset_schema(DatasetConfig& dataset);
+
+/// The key `name` that holds a list of datasets, each a map or just a path.
+[[nodiscard]] Schema::Key datasets_key(std::string name, std::vector<DatasetConfig>* datasets,
+                                       std::string description);
+
+/// Rewrites what other tools spell as something other than another name of one key:
+/// lr_scheduler_kwargs, bf16, lora_target_linear, optim. Adds a note for each; a problem goes to
+/// `problems` as "NAME:LINE: KEY: …".
+void translate_foreign_keys(YamlNode& map, std::string_view name, std::vector<std::string>& notes,
+                            std::vector<std::string>& problems);
+
+/// Appends to `problems` keys that are missing and settings that contradict each other, and to
+/// `notes` settings that have no effect. `schema` says which keys were set.
+void check_run_config(const RunConfig& config, const Schema& schema,
+                      std::vector<std::string>& problems, std::vector<std::string>& notes);
+
+}  // namespace weft::trainer

@@ -1,0 +1,400 @@
+#include "trainer/trainer.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "model/flops.h"
+#include "model/safetensors.h"
+#include "trainer/base_model.h"
+#include "trainer/checkpoint_find.h"
+#include "trainer/checkpoint_retention.h"
+#include "trainer/datasets.h"
+#include "trainer/device.h"
+#include "trainer/signals.h"
+
+namespace weft::trainer {
+namespace {
+
+constexpr const char* kOptimizerFile = "optimizer.safetensors";
+
+// The random stream of dropout masks; others (initialisation, data order) have theirs.
+constexpr std::uint64_t kDropoutSeedSalt = 0x9e3779b97f4a7c15ULL;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+model::TensorSpec flat_spec(const char* name, const at::Tensor& flat) {
+  return {name, model::DType::kFloat32, {flat.numel()}};
+}
+
+}  // namespace
+
+// What has happened since the last logged step.
+struct Trainer::Interval {
+  double loss_sum = 0;
+  std::int64_t trained_tokens = 0;
+  std::int64_t tokens = 0;
+  double flops = 0;
+  double grad_norm = 0;
+  double learning_rate = 0;
+  std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point run_began = began;
+};
+
+Trainer::Trainer(FileSystem& files, RunConfig config) : files_(files), config_(std::move(config)) {
+  if (config_.num_threads) {
+    at::set_num_threads(static_cast<int>(*config_.num_threads));
+  }
+  const c10::Device device = resolve_device(config_.device);
+  const at::ScalarType dtype = resolve_dtype(config_.dtype, device);
+  // Cheap things first: a wrong path or data set must not cost the time that loading the weights
+  // takes.
+  const model::Qwen3Config model_config =
+      model::read_qwen3_config(files_, config_.model_name_or_path);
+  if (config_.max_length > model_config.max_position_embeddings) {
+    fail_config(
+        "max_length is {}, but {} has positions for {}; shorten it, or set rope_scaling in its "
+        "config.json",
+        config_.max_length, config_.model_name_or_path, model_config.max_position_embeddings);
+  }
+  open_data();
+  state_.identity = config_.identity();
+  state_.identity["base"] = base_fingerprint(files_, config_.model_name_or_path);
+  state_.identity["tokenizer"] = tokenizer_->sha256();
+  state_.identity["data"] = data_fingerprint(train_sets_);
+  state_.settings = config_.settings();
+
+  trainable_ = make_trainable(files_, config_, dtype, device);
+  optimizer_ = std::make_unique<AdamWOptimizer>(
+      trainable_->parameters(), kernels::AdamWOptions{0.0, config_.adam_beta1, config_.adam_beta2,
+                                                      config_.adam_epsilon, config_.weight_decay});
+  restore();
+  state_.max_steps = planned_steps();
+  schedule_ = config_.schedule_options(state_.max_steps,
+                                       config_.peak_learning_rate(model_config.hidden_size));
+  const std::int64_t trained = trainable_->parameters().count();
+  summary_ = fmt::format(
+      "{} {} of {} parameters on {} in {}, {} documents, {} steps, learning rate {:.3g}",
+      trainable_->trains_weights() ? "full fine-tuning:" : "LoRA:",
+      human_count(static_cast<double>(trained)),
+      human_count(static_cast<double>(model_config.parameter_count())),
+      device.is_cuda() ? "GPU" : "CPU", dtype == at::kBFloat16 ? "bf16" : "fp32",
+      loader_->documents(), state_.max_steps, schedule_.peak_learning_rate);
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::open_data() {
+  tokenizer_ = load_model_tokenizer(files_, config_.model_name_or_path);
+  const fs::path cache = fs::path(config_.output_dir) / "data";
+  train_sets_ = open_datasets(files_, config_.datasets, config_, *tokenizer_, cache);
+  eval_sets_ = open_datasets(files_, config_.eval_datasets, config_, *tokenizer_, cache);
+}
+
+void Trainer::restore() {
+  const auto point = find_resume_point(files_, config_.output_dir, config_.resume_from_checkpoint);
+  if (point) {
+    check_same_run(point->state, state_.identity, state_.settings, point->folder.string());
+    const auto identity = state_.identity;
+    const auto settings = state_.settings;
+    state_ = point->state;
+    state_.identity = identity;
+    state_.settings = settings;
+    load_tensors(point->folder, /*moments=*/true);
+    optimizer_->set_steps(state_.counters["updates"]);
+    last_saved_ = state_.step;
+    log_info("resuming from {} (step {})", point->folder.string(), state_.step);
+  }
+  loader_ =
+      std::make_unique<data::Loader>(train_sets_, train_loader_options(config_),
+                                     data::LoaderState{state_.loader_epoch, state_.loader_batch});
+  const fs::path out = config_.output_dir;
+  cut_metrics(files_, out / "metrics.jsonl", state_.step);
+  metrics_ = std::make_unique<MetricsLog>(files_, out, state_.step, state_.log_history,
+                                          config_.report_to == "tensorboard");
+}
+
+void Trainer::load_tensors(const fs::path& folder, bool moments) {
+  const auto file = model::SafetensorsFile::open(files_, folder / kOptimizerFile);
+  const auto read = [&](const char* name, const at::Tensor& flat) {
+    const model::TensorInfo& info = file.info(name);
+    if (info.dtype != model::DType::kFloat32 ||
+        info.shape != std::vector<std::int64_t>{flat.numel()}) {
+      fail_data("{}: {} is {} {}, expected F32 [{}]", file.path(), name,
+                model::dtype_name(info.dtype), model::shape_text(info.shape), flat.numel());
+    }
+    at::Tensor host = at::empty({flat.numel()}, at::TensorOptions(at::kFloat));
+    file.read(info, {static_cast<std::byte*>(host.data_ptr()), host.nbytes()});
+    flat.copy_(host);
+  };
+  read("values", trainable_->parameters().values());
+  if (moments) {
+    read("moment1", optimizer_->moment1());
+    read("moment2", optimizer_->moment2());
+  }
+  trainable_->refresh();
+}
+
+std::int64_t Trainer::steps_in_epoch(std::int64_t epoch) const {
+  const std::int64_t batches = loader_->batches_in_epoch(epoch);
+  return (batches + config_.gradient_accumulation_steps - 1) / config_.gradient_accumulation_steps;
+}
+
+std::int64_t Trainer::planned_steps() const {
+  if (config_.max_steps > 0) {
+    return config_.max_steps;
+  }
+  double steps = 0;
+  double left = config_.num_train_epochs;
+  for (std::int64_t epoch = 0; left > 0; ++epoch, left -= 1) {
+    steps += std::min(left, 1.0) * static_cast<double>(steps_in_epoch(epoch));
+  }
+  return std::max<std::int64_t>(static_cast<std::int64_t>(std::ceil(steps - 1e-9)), 1);
+}
+
+double Trainer::epoch_now() const {
+  const data::LoaderState at = loader_->state();
+  return static_cast<double>(at.epoch) +
+         static_cast<double>(at.batch) / static_cast<double>(loader_->batches_in_epoch(at.epoch));
+}
+
+Trainer::GlobalBatch Trainer::next_global_batch() {
+  // An update never mixes two epochs: the last one of an epoch may have fewer micro-batches, as in
+  // transformers.
+  GlobalBatch batch;
+  const std::int64_t epoch = loader_->state().epoch;
+  for (std::int64_t i = 0;
+       i < config_.gradient_accumulation_steps && loader_->state().epoch == epoch; ++i) {
+    batch.micro.push_back(loader_->next());
+    batch.tokens += static_cast<std::int64_t>(batch.micro.back().tokens.size());
+    batch.trained_tokens += batch.micro.back().trained_tokens;
+  }
+  return batch;
+}
+
+double Trainer::accumulate(const GlobalBatch& batch) {
+  model::Qwen3Model& model = trainable_->model();
+  const double scale = 1.0 / static_cast<double>(batch.trained_tokens);
+  double loss_sum = 0;
+  for (const data::MicroBatch& micro : batch.micro) {
+    const model::PackedBatch packed = model::make_packed_batch(
+        micro.tokens, micro.mask, micro.cu_seqlens, model.config().vocab_size, model.device());
+    const model::Qwen3Model::StepKey key{
+        static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt,
+        static_cast<std::uint64_t>(state_.counters["micro_batches"]++)};
+    loss_sum -= model.forward_backward(packed, scale, key).sum(at::kDouble).item<double>();
+  }
+  return loss_sum;
+}
+
+double Trainer::model_flops(const GlobalBatch& batch) const {
+  double flops = 0;
+  for (const data::MicroBatch& micro : batch.micro) {
+    flops += model::training_flops(
+        trainable_->model().config(),
+        {static_cast<std::int64_t>(micro.tokens.size()), micro.trained_tokens, micro.cu_seqlens,
+         trainable_->adapter_parameters(), trainable_->trains_weights()});
+  }
+  return flops;
+}
+
+void Trainer::handle_non_finite(double loss, double norm) {
+  ++state_.skipped_updates;
+  ++state_.skipped_in_a_row;
+  const std::string what =
+      fmt::format("step {}: loss {:.6g}, gradient norm {:.6g}", state_.step + 1, loss, norm);
+  if (config_.nonfinite == "stop") {
+    fail(ErrorKind::kNumerics,
+         "{} is not finite; nothing was updated. Lower learning_rate, or look at the data of this "
+         "step",
+         what);
+  }
+  if (state_.skipped_in_a_row > config_.nonfinite_skip_limit) {
+    fail(ErrorKind::kNumerics,
+         "{} is not finite, the {}th update in a row; nonfinite_skip_limit is {}", what,
+         state_.skipped_in_a_row, config_.nonfinite_skip_limit);
+  }
+  log_warning("{} is not finite; this update is left out", what);
+}
+
+void Trainer::update(const GlobalBatch& batch, Interval& interval) {
+  interval.learning_rate = schedule_.peak_learning_rate * schedule_factor(schedule_, state_.step);
+  interval.grad_norm = 0;
+  if (batch.trained_tokens == 0) {
+    log_warning("step {}: no token of this batch is a target; nothing is updated", state_.step + 1);
+  } else {
+    optimizer_->zero_gradients();
+    const double loss_sum = accumulate(batch);
+    const double norm = optimizer_->gradient_norm();
+    if (std::isfinite(loss_sum) && std::isfinite(norm)) {
+      const double clip =
+          config_.max_grad_norm > 0 ? std::min(1.0, config_.max_grad_norm / (norm + 1e-6)) : 1.0;
+      optimizer_->step(interval.learning_rate, clip);
+      trainable_->refresh();
+      state_.skipped_in_a_row = 0;
+      interval.grad_norm = norm;
+      interval.loss_sum += loss_sum;
+      interval.trained_tokens += batch.trained_tokens;
+    } else {
+      handle_non_finite(loss_sum / static_cast<double>(batch.trained_tokens), norm);
+    }
+  }
+  ++state_.step;
+  state_.tokens += batch.tokens;
+  state_.trained_tokens += batch.trained_tokens;
+  const double flops = model_flops(batch);
+  state_.model_flops += flops;
+  interval.flops += flops;
+  interval.tokens += batch.tokens;
+}
+
+void Trainer::log_step(Interval& interval) {
+  const double seconds = seconds_since(interval.began);
+  StepMetrics metrics;
+  metrics.step = state_.step;
+  metrics.epoch = epoch_now();
+  metrics.loss = interval.trained_tokens == 0
+                     ? 0.0
+                     : interval.loss_sum / static_cast<double>(interval.trained_tokens);
+  metrics.learning_rate = interval.learning_rate;
+  metrics.grad_norm = interval.grad_norm;
+  metrics.tokens = state_.tokens;
+  metrics.trained_tokens = state_.trained_tokens;
+  metrics.skipped_updates = state_.skipped_updates;
+  metrics.tokens_per_second = static_cast<double>(interval.tokens) / seconds;
+  metrics.model_flops_per_second = interval.flops / seconds;
+  metrics.memory_bytes = peak_memory_bytes();
+  metrics.seconds = seconds_since(interval.run_began);
+  metrics_->add(metrics);
+  last_loss_ = metrics.loss;
+  const auto run_began = interval.run_began;
+  interval = Interval();
+  interval.run_began = run_began;
+}
+
+bool Trainer::due(const std::string& strategy, std::int64_t every) const {
+  if (strategy == "epoch") {
+    return loader_->state().batch == 0;  // the step just done was the last one of an epoch
+  }
+  return strategy == "steps" && state_.step % every == 0;
+}
+
+bool Trainer::evaluate_now() {
+  evaluation_ = evaluate(trainable_->model(), eval_sets_, eval_loader_options(config_));
+  last_evaluated_ = state_.step;
+  metrics_->add(EvalMetrics{state_.step, epoch_now(), evaluation_->values()});
+  log_info("step {}: eval loss {:.4f}, exact match {:.1f}% of {} documents", state_.step,
+           evaluation_->loss(), 100 * evaluation_->exact_match(), evaluation_->documents);
+  const double value = config_.metric_for_best_model == "eval_exact_match"
+                           ? evaluation_->exact_match()
+                           : evaluation_->loss();
+  const MetricVerdict verdict =
+      judge_metric(config_.early_stopping(), value, state_.step, state_.best);
+  if (verdict.is_best && config_.load_best_model_at_end) {
+    save_checkpoint();
+  }
+  return verdict.stop;
+}
+
+void Trainer::save_checkpoint() {
+  const data::LoaderState at = loader_->state();
+  state_.loader_epoch = at.epoch;
+  state_.loader_batch = at.batch;
+  state_.epoch = epoch_now();
+  state_.counters["updates"] = optimizer_->steps();
+  state_.log_history = metrics_->history();
+  CheckpointWriter writer(files_, config_.output_dir, state_.step);
+  trainable_->save(writer.files(), writer.folder());
+  const std::vector<std::pair<const char*, at::Tensor>> flats = {
+      {"values", trainable_->parameters().values().to(at::kCPU)},
+      {"moment1", optimizer_->moment1().to(at::kCPU)},
+      {"moment2", optimizer_->moment2().to(at::kCPU)}};
+  std::vector<model::TensorBytes> tensors;
+  for (const auto& [name, flat] : flats) {
+    tensors.push_back({flat_spec(name, flat),
+                       {static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()}});
+  }
+  writer.add_tensors(kOptimizerFile, tensors);
+  const fs::path folder = writer.commit(state_);
+  last_saved_ = state_.step;
+  log_debug("saved {}", folder.string());
+  if (config_.save_total_limit) {
+    const bool has_best = state_.best.value.has_value();
+    keep_checkpoints(files_, config_.output_dir, *config_.save_total_limit,
+                     has_best ? std::optional<std::int64_t>(state_.best.step) : std::nullopt);
+  }
+}
+
+fs::path Trainer::write_final() {
+  if (config_.load_best_model_at_end && state_.best.value && state_.best.step != state_.step) {
+    const fs::path best = fs::path(config_.output_dir) / checkpoint_name(state_.best.step);
+    if (files_.exists(best)) {
+      load_tensors(best, /*moments=*/false);
+      log_info("the best checkpoint is that of step {}", state_.best.step);
+    }
+  }
+  const fs::path folder = fs::path(config_.output_dir) / "final";
+  PublishedFolder published(files_, folder);
+  trainable_->save(files_, published.path());
+  // The name must be free: an earlier result steps aside, and goes once the new one is in place.
+  const fs::path aside = fs::path(config_.output_dir) / ".final.old";
+  files_.remove_all(aside);
+  if (files_.exists(folder)) {
+    files_.rename(folder, aside);
+  }
+  published.commit();
+  files_.remove_all(aside);
+  return folder;
+}
+
+RunResult Trainer::run() {
+  ProgressLine progress("training", static_cast<std::uint64_t>(state_.max_steps), "steps");
+  progress.start_from(static_cast<std::uint64_t>(state_.step));
+  Interval interval;
+  RunResult result;
+  const bool evaluates = config_.eval_strategy != "no" && !eval_sets_.empty();
+  while (state_.step < state_.max_steps && result.end == RunEnd::kFinished) {
+    const GlobalBatch batch = next_global_batch();
+    update(batch, interval);
+    const bool last = state_.step == state_.max_steps;
+    if (state_.step % config_.logging_steps == 0 || last) {
+      const double rate = static_cast<double>(interval.tokens) / seconds_since(interval.began);
+      log_step(interval);
+      progress.update(static_cast<std::uint64_t>(state_.step),
+                      fmt::format("loss {:.4f}  {} tokens/s", last_loss_, human_count(rate)));
+    }
+    if (evaluates &&
+        (due(config_.eval_strategy, config_.eval_steps.value_or(config_.save_steps)) || last)) {
+      result.end = evaluate_now() && !last ? RunEnd::kStoppedEarly : RunEnd::kFinished;
+    }
+    if (StopSignals::requested() && !last) {
+      result.end = RunEnd::kStoppedBySignal;
+    }
+    const bool leaving = last || result.end != RunEnd::kFinished;
+    if (config_.save_strategy != "no" && last_saved_ != state_.step &&
+        (due(config_.save_strategy, config_.save_steps) || leaving)) {
+      save_checkpoint();
+    }
+  }
+  progress.finish();
+  if (result.end == RunEnd::kStoppedBySignal && last_saved_ != state_.step) {
+    save_checkpoint();
+  }
+  result.step = state_.step;
+  result.loss = last_loss_;
+  result.evaluation = evaluation_;
+  if (result.end != RunEnd::kStoppedBySignal) {
+    result.final_folder = write_final();
+  }
+  return result;
+}
+
+}  // namespace weft::trainer

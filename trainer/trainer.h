@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/progress.h"
+#include "data/loader.h"
+#include "data/tokenizer.h"
+#include "trainer/checkpoint.h"
+#include "trainer/evaluate.h"
+#include "trainer/metrics.h"
+#include "trainer/optimizer.h"
+#include "trainer/run_config.h"
+#include "trainer/trainable.h"
+
+namespace weft::trainer {
+
+enum class RunEnd { kFinished, kStoppedEarly, kStoppedBySignal };
+
+struct RunResult {
+  RunEnd end = RunEnd::kFinished;
+  std::int64_t step = 0;
+  double loss = 0;                       ///< of the last logged step
+  std::optional<Evaluation> evaluation;  ///< the last one
+  fs::path
+      final_folder;  ///< what was trained, as other tools read it; empty when stopped by a signal
+};
+
+/// One training run: from its config to OUT/final, with checkpoints on the way. Resumes by itself.
+/// Construction loads everything and checks it; run() trains.
+class Trainer {
+ public:
+  Trainer(FileSystem& files, RunConfig config);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  /// Trains to the end, or to a signal (StopSignals must be alive to be told). A numerics Error
+  /// names the step of a loss or gradient that is not finite, after everything before it was kept.
+  RunResult run();
+
+  [[nodiscard]] const std::string& summary() const { return summary_; }
+
+ private:
+  struct GlobalBatch {
+    std::vector<data::MicroBatch> micro;
+    std::int64_t tokens = 0;
+    std::int64_t trained_tokens = 0;
+  };
+  struct Interval;
+
+  void open_data();
+  void restore();
+  [[nodiscard]] std::int64_t planned_steps() const;
+  [[nodiscard]] std::int64_t steps_in_epoch(std::int64_t epoch) const;
+  [[nodiscard]] GlobalBatch next_global_batch();
+  [[nodiscard]] double accumulate(const GlobalBatch& batch);
+  void update(const GlobalBatch& batch, Interval& interval);
+  void handle_non_finite(double loss, double norm);
+  void log_step(Interval& interval);
+  [[nodiscard]] bool due(const std::string& strategy, std::int64_t every) const;
+  /// Whether to stop early.
+  bool evaluate_now();
+  void save_checkpoint();
+  [[nodiscard]] fs::path write_final();
+  [[nodiscard]] double epoch_now() const;
+  [[nodiscard]] double model_flops(const GlobalBatch& batch) const;
+  void load_tensors(const fs::path& folder, bool moments);
+
+  FileSystem& files_;
+  RunConfig config_;
+  std::unique_ptr<data::Tokenizer> tokenizer_;
+  std::vector<std::shared_ptr<const data::ShardSet>> train_sets_;
+  std::vector<std::shared_ptr<const data::ShardSet>> eval_sets_;
+  std::unique_ptr<data::Loader> loader_;
+  std::unique_ptr<Trainable> trainable_;
+  std::unique_ptr<AdamWOptimizer> optimizer_;
+  std::unique_ptr<MetricsLog> metrics_;
+  TrainerState state_;
+  ScheduleOptions schedule_;
+  std::optional<Evaluation> evaluation_;
+  std::int64_t last_saved_ = -1;
+  std::int64_t last_evaluated_ = -1;
+  double last_loss_ = 0;
+  std::string summary_;
+};
+
+}  // namespace weft::trainer
