@@ -53,7 +53,7 @@ class FileSystem {
   virtual void rename(const fs::path& from, const fs::path& to) = 0;
   /// Forces a folder's entries to the disk.
   virtual void sync_folder(const fs::path& folder) = 0;
-  /// Makes the folder and its parents; an existing folder is fine.
+  /// Makes the folder and its parents, and syncs what it made; an existing folder is fine.
   virtual void make_folders(const fs::path& folder) = 0;
   /// Removes a file or an empty folder that exists.
   virtual void remove(const fs::path& path) = 0;
@@ -73,7 +73,8 @@ class FileSystem {
                                     std::uint64_t limit = std::uint64_t{1} << 30);
 
 /// Publishes a file: writes a hidden sibling `.NAME.tmp-…`, syncs it, renames it over `path`, syncs
-/// the folder. On an error the sibling is removed and the old `path` is untouched.
+/// the folder. On an error the sibling is removed and the old `path` is untouched; only when the
+/// last step, the folder's sync, fails is the new file in place, and a power cut may take it back.
 void publish_file(FileSystem& files, const fs::path& path, std::span<const std::byte> bytes);
 void publish_file(FileSystem& files, const fs::path& path, std::string_view text);
 
@@ -100,7 +101,8 @@ class PublishedFile {
 /// A folder that appears whole or not at all: write files into path(), then commit() renames it to
 /// its final name. commit() syncs the folder, renames it and syncs the parent; the files in it must
 /// have been written with write_synced (or published). The final name must not exist at commit.
-/// Destroyed before commit, the temporary folder is removed.
+/// Destroyed before commit, the temporary folder is removed. As for publish_file, a failed sync of
+/// the parent is an error with the whole folder in place.
 class PublishedFolder {
  public:
   PublishedFolder(FileSystem& files, fs::path final_path);

@@ -42,7 +42,8 @@ struct JsonLimits {
 /// The member, or nullptr when it is absent or null.
 [[nodiscard]] const Json* json_find(const Json& json, std::string_view key);
 
-/// Compact JSON with doubles that round-trip; non-finite doubles become null.
+/// Compact JSON with doubles that round-trip; non-finite doubles become null. Here and below, bytes
+/// that are not UTF-8 become U+FFFD.
 [[nodiscard]] std::string dump_json(const Json& json);
 /// As Python's json.dumps(value, ensure_ascii=False): ", " and ": " separators, floats as Python's
 /// repr prints them.
