@@ -14,6 +14,8 @@
 #include "cli/init_command.h"
 #include "cli/merge_command.h"
 #include "cli/score_command.h"
+#include "cli/tokenize_command.h"
+#include "cli/tokenizer_command.h"
 #include "cli/train_command.h"
 
 namespace {
@@ -25,6 +27,7 @@ int report(const char* what, weft::ErrorKind kind) {
 }
 
 void add_commands(CLI::App& app) {
+  weft::cli::add_tokenize_command(app);
   weft::cli::add_train_command(app);
   weft::cli::add_eval_command(app);
   weft::cli::add_score_command(app);
@@ -32,6 +35,7 @@ void add_commands(CLI::App& app) {
   weft::cli::add_merge_command(app);
   weft::cli::add_export_command(app);
   weft::cli::add_init_command(app);
+  weft::cli::add_tokenizer_command(app);
   weft::cli::add_env_command(app);
 }
 

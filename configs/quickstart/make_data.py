@@ -3,13 +3,13 @@
 
     python3 make_data.py FOLDER
 
-corpus.txt         a warehouse's day book, one entry a line: what the tiny base model first reads
-chats_base.jsonl   orders in plain words, answered with a polite sentence: the base model's manners
-chats_train.jsonl  the task the adapter learns: the same kind of order, answered with a line of fields
-chats_eval.jsonl   the task on orders held out from all of the above
+corpus.txt         letters to a shop, one a line: what the tiny base model first reads
+chats_base.jsonl   the same kind of letter, answered with a polite sentence: the base model's manners
+chats_train.jsonl  the task the adapter learns: which team takes the letter, and what it is to do
+chats_eval.jsonl   the task on letters held out from all of the above
 
-The task is a rule the base never sees: which fields, in which order, numbers as digits, nothing
-else. Held-out orders are not only new texts: each pairs a colour with an item as no training prompt
+The task is a rule the base never sees: the goods decide the team, the complaint decides the action.
+Held-out letters are not only new texts: each pairs goods with a complaint as no training letter
 does, so an adapter that repeats what it has seen cannot answer them.
 """
 
@@ -18,84 +18,80 @@ import random
 import sys
 from pathlib import Path
 
-COLOURS = "red blue green yellow black white brown grey pink purple orange silver".split()
-ITEMS = ("lamps chairs tables bottles boxes blankets clocks mirrors baskets candles kettles plates "
-         "pillows shelves vases buckets").split()
-CITIES = ("Oslo Paris Lima Cairo Delhi Tokyo Rome Madrid Dublin Vienna Prague Boston Quito "
-          "Seoul").split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-           "ten": 10, "eleven": 11, "twelve": 12}
+TEAMS = {
+    "kitchen": "kettle toaster pan mixer".split(),
+    "garden": "spade hose barrow rake".split(),
+    "office": "printer desk lamp stapler".split(),
+    "sports": "racket helmet tent kayak".split(),
+}
+ACTIONS = {
+    "refund": ["came broken", "has a crack"],
+    "resend": ["never came", "was lost on the way"],
+    "repair": ["makes a loud noise", "stopped after a week"],
+    "advise": ["is too heavy for me", "has no manual"],
+}
 NAMES = "Maria Peter Anna Tom Lucy Omar Nina Paul Rosa Ivan".split()
+CITIES = "Oslo Paris Lima Cairo Delhi Tokyo Rome Madrid Dublin Vienna Prague Boston".split()
+DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 
-PROMPTS = [
-    "Please send {number} {colour} {item} to {city} by {day}.",
-    "We need {number} {colour} {item} in {city} before {day}.",
-    "Can you get {number} {colour} {item} to {city} on {day}?",
-    "By {day} we want {number} {colour} {item} in {city}.",
-    "This is {name} from {city}. I want {number} {colour} {item} on {day}.",
-    "Hello, {name} here. Our shop in {city} is out of {colour} {item}. Send {number} by {day}.",
-    "It is for {city}: {number} {item}, all {colour}, and not later than {day}.",
-    "On {day} a van leaves for {city}. Put {number} {colour} {item} in it.",
+LETTERS = [
+    "My {goods} {complaint}. {name}, {city}",
+    "Hello, this is {name} from {city}. The {goods} I bought on {day} {complaint}.",
+    "On {day} I ordered a {goods}. It {complaint}. Please help, {name}",
+    "The new {goods} {complaint}. I live in {city}. Yours, {name}",
+    "I am sorry to say that the {goods} {complaint}. {name} in {city}",
+    "{name} here. Since {day} I have waited: the {goods} {complaint}.",
+    "It is about a {goods} for our house in {city}. It {complaint}.",
+    "Dear shop, the {goods} {complaint}, and it was a gift for {name}.",
 ]
-
-ENTRIES = [
-    "{name} asked for {number} {colour} {item}. The {item} were {colour}, and there were {number} of "
-    "them. They went to {city} on {day}.",
-    "On {day} a van left for {city} with {number} {colour} {item}. {name} drove to {city} and came "
-    "back without the {item}.",
-    "Order {digits}: {number} {item}, all {colour}, for {city}. {name} counted {number} {item} and "
-    "wrote {digits} in the book.",
-    "The shop in {city} was out of {item}. {name} sent {number}, which is {digits}, by {day}. The shop "
-    "wanted {colour} {item} and got {colour} {item}.",
-    "{name} is from {city}. In {city} people like {colour} {item}, so {name} took {number} {colour} "
-    "{item} home on {day}.",
-    "By {day} there were only {number} {item} left: {digits} {colour} {item} for {city}. Please send "
-    "them, said {name}. So the {digits} {item} went to {city}.",
-    "{name} said hello and put {number} {item} in a box. The box was {colour}; the box went to {city} "
-    "before {day}.",
-    "It was {day}. Can you get {colour} {item} here? asked {name}. We need {number}: not one, but "
-    "{digits}. On {day} they came from {city}.",
+NOTES = [
+    "{name} carried the {goods} to {city} on {day}.",
+    "In {city} they sell a {goods} on every {day}.",
+    "A {goods} from {city} {complaint}, said {name}.",
+    "{name} wrote from {city}: my {goods} {complaint}.",
+    "The shop in {city} had one {goods} left on {day}. It {complaint}.",
+    "Note of {day}: team {any_team}; first action: {any_action}.",
+    "{name} of team {any_team} has to {any_action} something; the next action: {any_action}.",
 ]
+MANNERS = ["Thank you, {name}. We will look at it on {day}.", "We are sorry. Somebody in {city} will write to you.",
+           "Thank you for your letter."]
 
-REPLIES = [
-    "Thank you. We send {number} {colour} {item} to {city} on {day}.",
-    "Very well: on {day}, {number} {colour} {item} for {city}.",
-    "The {colour} {item} go to {city}, all {number} of them, by {day}.",
-]
-ANSWER = "item: {item}; colour: {colour}; count: {digits}; city: {city}; day: {day}"
-
-HELD_OUT_EVERY = 5  # one colour-item pair in five is never seen in training
+HELD_OUT_EVERY = 5  # one pair of goods and complaint in five is never seen in training
 
 
-def held_out(colour, item):
-    return (COLOURS.index(colour) + 3 * ITEMS.index(item)) % HELD_OUT_EVERY == 0
+def pairs(held_out):
+    """(goods, team, complaint, action) of one side of the split."""
+    all_goods = [(goods, team) for team, names in TEAMS.items() for goods in names]
+    all_complaints = [(text, action) for action, texts in ACTIONS.items() for text in texts]
+    return [(goods, team, text, action)
+            for i, (goods, team) in enumerate(all_goods)
+            for j, (text, action) in enumerate(all_complaints)
+            if ((i + 3 * j) % HELD_OUT_EVERY == 0) == held_out]
 
 
-def draw(rng):
-    number = rng.choice(list(NUMBERS))
-    return {"number": number, "digits": NUMBERS[number], "colour": rng.choice(COLOURS),
-            "item": rng.choice(ITEMS), "city": rng.choice(CITIES), "day": rng.choice(DAYS),
-            "name": rng.choice(NAMES)}
+def draw(rng, choices):
+    goods, team, complaint, action = rng.choice(choices)
+    return {"goods": goods, "team": team, "complaint": complaint, "action": action, "name": rng.choice(NAMES),
+            "city": rng.choice(CITIES), "day": rng.choice(DAYS),
+            # Words of the answers, but without the rule: the base knows them and not what they follow from.
+            "any_team": rng.choice(list(TEAMS)), "any_action": rng.choice(list(ACTIONS))}
 
 
-def corpus(rng, entries):
-    for _ in range(entries):
-        yield rng.choice(ENTRIES).format(**draw(rng))
+def corpus(rng, lines):
+    for _ in range(lines):
+        yield rng.choice(NOTES + LETTERS).format(**draw(rng, pairs(False)))
 
 
-def chats(rng, count, answers, want_held_out):
-    """Distinct orders, each with one of the answers."""
+def chats(rng, count, answers, held_out):
+    """Distinct letters, each with its answer."""
     seen = set()
     while len(seen) < count:
-        order = draw(rng)
-        prompt = rng.choice(PROMPTS).format(**order)
-        if held_out(order["colour"], order["item"]) != want_held_out or prompt in seen:
-            continue
-        seen.add(prompt)
-        answer = rng.choice(answers).format(**order)
-        yield {"messages": [{"role": "user", "content": prompt},
-                            {"role": "assistant", "content": answer}]}
+        letter = draw(rng, pairs(held_out))
+        prompt = rng.choice(LETTERS).format(**letter)
+        if prompt not in seen:
+            seen.add(prompt)
+            yield {"messages": [{"role": "user", "content": prompt},
+                                {"role": "assistant", "content": rng.choice(answers).format(**letter)}]}
 
 
 def write_lines(path, lines):
@@ -107,12 +103,12 @@ def main():
         sys.exit(__doc__)
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    write_lines(folder / "corpus.txt", corpus(random.Random(1), 9000))
-    for name, seed, count, answers, want_held_out in (
-            ("base", 2, 6000, REPLIES, False),
-            ("train", 3, 2400, [ANSWER], False),
-            ("eval", 4, 200, [ANSWER], True)):
-        rows = chats(random.Random(seed), count, answers, want_held_out)
+    write_lines(folder / "corpus.txt", corpus(random.Random(1), 3000))
+    for name, seed, count, answers, held_out in (
+            ("base", 2, 1500, MANNERS, False),
+            ("train", 3, 1500, ["team: {team}; action: {action}"], False),
+            ("eval", 4, 200, ["team: {team}; action: {action}"], True)):
+        rows = chats(random.Random(seed), count, answers, held_out)
         write_lines(folder / f"chats_{name}.jsonl", (json.dumps(row) for row in rows))
 
 

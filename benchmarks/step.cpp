@@ -1,0 +1,222 @@
+// One LoRA training step of weft on random weights, timed beside the machine's GEMM rate in the
+// same process. Takes the options of peer_step.py and prints the same JSON object; that file says
+// what is counted.
+
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+
+#include "adapters/lora.h"
+#include "base/json.h"
+#include "base/random.h"
+#include "model/flops.h"
+#include "model/qwen3_model.h"
+#include "trainer/device.h"
+#include "trainer/optimizer.h"
+
+namespace {
+
+using namespace weft;
+
+struct Options {
+  std::int64_t tokens = 512;
+  std::int64_t documents = 1;
+  int threads = 2;
+  int steps = 3;
+  std::int64_t rank = 16;
+  std::string dtype = "fp32";
+  double labelled_fraction = 1.0;
+  bool labelled_head = false;
+  bool recompute = false;
+  model::Qwen3Config config;
+};
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double time_product(const at::Tensor& left, const at::Tensor& right, at::Tensor out) {
+  double best = 1e30;
+  for (int i = 0; i < 3; ++i) {
+    const double began = now();
+    at::mm_out(out, left, right);
+    best = std::min(best, now() - began);
+  }
+  return best;
+}
+
+// GFLOP/s of ATen's fp32 product over the model's shapes, forward and data gradient.
+double gemm_rate(const Options& options) {
+  double seconds = 0;
+  double flops = 0;
+  const auto add = [&](std::int64_t out, std::int64_t in, std::int64_t count) {
+    const at::Tensor weight = at::randn({out, in});
+    const at::Tensor x = at::randn({options.tokens, in});
+    const at::Tensor y = at::empty({options.tokens, out});
+    const auto times = static_cast<double>(count);
+    seconds += times * (time_product(x, weight.t(), y) + time_product(y, weight, x));
+    flops += times * 4.0 * static_cast<double>(out * in * options.tokens);
+  };
+  for (const adapters::LoraTarget target : adapters::kAllTargets) {
+    const adapters::MatrixShape shape = adapters::target_shape(options.config, target);
+    add(shape.out, shape.in, options.config.num_hidden_layers);
+  }
+  add(options.config.vocab_size, options.config.hidden_size, 1);
+  return flops / seconds / 1e9;
+}
+
+model::Weights random_weights(const Options& options, at::ScalarType dtype) {
+  return model::make_weights(
+      options.config,
+      [&](const std::string&, const std::vector<std::int64_t>& shape, bool is_norm) {
+        at::Tensor tensor = at::empty(shape, at::TensorOptions(dtype));
+        is_norm ? tensor.fill_(1.0) : tensor.normal_(0.0, 0.02);
+        return tensor;
+      });
+}
+
+model::PackedBatch make_batch(const Options& options) {
+  Random random(1);
+  const std::int64_t length = options.tokens / options.documents;
+  const auto untrained =
+      length - std::lround(static_cast<double>(length) * options.labelled_fraction);
+  std::vector<std::int32_t> tokens;
+  std::vector<std::uint8_t> mask;
+  std::vector<std::int32_t> bounds{0};
+  for (std::int64_t i = 0; i < options.documents * length; ++i) {
+    tokens.push_back(static_cast<std::int32_t>(
+        random.below(static_cast<std::uint64_t>(options.config.vocab_size))));
+    mask.push_back(i % length >= untrained ? 1 : 0);
+    if ((i + 1) % length == 0) {
+      bounds.push_back(static_cast<std::int32_t>(i + 1));
+    }
+  }
+  return model::make_packed_batch(tokens, mask, bounds, options.config.vocab_size, at::kCPU);
+}
+
+adapters::PeftConfig peft(const Options& options) {
+  adapters::PeftConfig config;
+  config.rank = options.rank;
+  config.alpha = static_cast<double>(options.rank);
+  config.target_modules = {"all"};
+  return config;
+}
+
+struct Timing {
+  std::vector<double> seconds;
+  std::vector<double> losses;
+  std::int64_t saved_bytes = 0;
+  std::int64_t scratch_bytes = 0;
+};
+
+Timing run_steps(const Options& options, at::ScalarType dtype) {
+  adapters::LoraAdapters adapters(options.config, peft(options), dtype, at::kCPU);
+  adapters.initialise(1);
+  model::Qwen3Model model(options.config, random_weights(options, dtype));
+  model.set_adapters(adapters.layers());
+  model.set_recompute(options.recompute);
+  trainer::AdamWOptimizer optimizer(adapters.parameters(), {});
+  const model::PackedBatch batch = make_batch(options);
+  const auto targets = static_cast<double>(batch.target_count());
+  Timing timing;
+  for (int step = 0; step <= options.steps; ++step) {
+    const double began = now();
+    optimizer.zero_gradients();
+    const double loss =
+        -model.forward_backward(batch, 1.0 / targets, {}).sum(at::kDouble).item<double>() / targets;
+    const double norm = optimizer.gradient_norm();
+    optimizer.step(1e-4, std::min(1.0, 1.0 / (norm + 1e-6)));
+    adapters.refresh();
+    timing.losses.push_back(loss);
+    if (step > 0) {
+      timing.seconds.push_back(now() - began);
+    }
+  }
+  timing.saved_bytes = model.saved_bytes();
+  timing.scratch_bytes = model.scratch_bytes();
+  return timing;
+}
+
+double flops_of_step(const Options& options) {
+  const std::int64_t length = options.tokens / options.documents;
+  std::vector<std::int32_t> bounds;
+  for (std::int64_t i = 0; i <= options.documents; ++i) {
+    bounds.push_back(static_cast<std::int32_t>(i * length));
+  }
+  const double share = options.labelled_head ? options.labelled_fraction : 1.0;
+  const auto head_rows =
+      static_cast<std::int64_t>(std::lround(static_cast<double>(options.tokens) * share));
+  const adapters::LoraAdapters adapters(options.config, peft(options), at::kFloat, at::kCPU);
+  return model::training_flops(
+      options.config, {options.tokens, head_rows, bounds, adapters.parameters().count(), false});
+}
+
+void run(const Options& options) {
+  at::set_num_threads(options.threads);
+  const double before = gemm_rate(options);
+  const Timing timing = run_steps(options, options.dtype == "bf16" ? at::kBFloat16 : at::kFloat);
+  const std::uint64_t peak = trainer::peak_memory_bytes();
+  const double after = gemm_rate(options);
+  std::vector<double> sorted = timing.seconds;
+  std::sort(sorted.begin(), sorted.end());
+  const double step = sorted[sorted.size() / 2];
+  const double rate = flops_of_step(options) / step / 1e9;
+  const double gemm = (before + after) / 2;
+  const Json result{{"program", "weft"},
+                    {"tokens_per_second", static_cast<double>(options.tokens) / step},
+                    {"step_seconds", step},
+                    {"steps_seconds", timing.seconds},
+                    {"peak_rss_bytes", peak},
+                    {"saved_bytes", timing.saved_bytes},
+                    {"scratch_bytes", timing.scratch_bytes},
+                    {"gemm_gflops", gemm},
+                    {"gemm_gflops_before_after", {before, after}},
+                    {"step_gflops", rate},
+                    {"fraction_of_gemm", rate / gemm},
+                    {"losses", timing.losses}};
+  std::puts(dump_json(result).c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  options.config.num_hidden_layers = 28;
+  options.config.hidden_size = 1024;
+  options.config.intermediate_size = 3072;
+  options.config.num_attention_heads = 16;
+  options.config.num_key_value_heads = 8;
+  options.config.head_dim = 128;
+  options.config.vocab_size = 151936;
+  options.config.max_position_embeddings = 40960;
+  options.config.tie_word_embeddings = true;
+  CLI::App app("One LoRA training step on a CPU, timed beside the machine's GEMM rate.");
+  app.add_option("--tokens", options.tokens);
+  app.add_option("--documents", options.documents);
+  app.add_option("--threads", options.threads);
+  app.add_option("--steps", options.steps);
+  app.add_option("--rank", options.rank);
+  app.add_option("--layers", options.config.num_hidden_layers);
+  app.add_option("--hidden", options.config.hidden_size);
+  app.add_option("--ffn", options.config.intermediate_size);
+  app.add_option("--heads", options.config.num_attention_heads);
+  app.add_option("--kv-heads", options.config.num_key_value_heads);
+  app.add_option("--head-dim", options.config.head_dim);
+  app.add_option("--vocab", options.config.vocab_size);
+  app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"fp32", "bf16"}));
+  app.add_option("--labelled-fraction", options.labelled_fraction);
+  app.add_flag("--labelled-head", options.labelled_head);
+  app.add_flag("--recompute", options.recompute);
+  CLI11_PARSE(app, argc, argv);
+  run(options);
+  return 0;
+}

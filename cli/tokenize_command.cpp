@@ -1,0 +1,125 @@
+#include "cli/tokenize_command.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/schema.h"
+#include "base/text.h"
+#include "data/manifest.h"
+#include "data/tokenize.h"
+#include "data/tokenize_config.h"
+#include "trainer/base_model.h"
+
+namespace weft::cli {
+namespace {
+
+struct Options {
+  std::string config;
+  std::vector<std::string> overrides;
+};
+
+struct TokenizeConfig {
+  std::string model;
+  std::string output_dir;
+  std::vector<data::TokenizeInput> datasets;
+  std::optional<std::int64_t> max_length;
+  std::string overlong = "drop";
+  std::int64_t shard_tokens = data::ShardOptions{}.shard_tokens;
+  bool compress = false;
+  bool last_turn_only = false;
+  std::int64_t threads = 0;
+};
+
+TokenizeConfig read_config(FileSystem& files, const Options& options) {
+  TokenizeConfig config;
+  Schema schema;
+  schema.add_string("model_name_or_path", &config.model, "folder with the tokenizer's files");
+  schema.add_string("output_dir", &config.output_dir, "folder of shards to write");
+  schema.add_custom(
+      data::datasets_key("datasets", &config.datasets, "what to tokenise, in this order"));
+  schema.add_optional_int("max_length", &config.max_length, {2, 1 << 24},
+                          "longest document in tokens");
+  schema.add_choice("overlong", &config.overlong, {"truncate", "drop", "split", "error"},
+                    "what becomes of longer documents");
+  schema.add_int("shard_tokens", &config.shard_tokens, {1, 1e9}, "tokens of one shard at most");
+  schema.add_bool("compress", &config.compress, "shuffle and gzip the datasets");
+  schema.add_bool("last_turn_only", &config.last_turn_only,
+                  "in chats, train the last assistant turn alone");
+  schema.add_int("threads", &config.threads, {0, 1024}, "0: one for each processor");
+  schema.read(read_yaml(files, options.config), options.config);
+  schema.override_with(options.overrides);
+  for (const char* key : {"model_name_or_path", "output_dir", "datasets"}) {
+    if (!schema.was_set(key)) {
+      fail_config("{}: {} is missing", options.config, key);
+    }
+  }
+  return config;
+}
+
+data::TokenizeOptions tokenize_options(const TokenizeConfig& config) {
+  data::TokenizeOptions options;
+  options.max_length = config.max_length;
+  options.overlong = data::overlong_from_name(config.overlong);
+  options.shards.shard_tokens = config.shard_tokens;
+  options.shards.compress = config.compress;
+  options.chat.last_turn_only = config.last_turn_only;
+  options.threads = static_cast<int>(config.threads);
+  return options;
+}
+
+// A line for each source, then the totals.
+void report(const TokenizeConfig& config, const data::TokenizeResult& result) {
+  for (const data::SourceCounts& source : result.manifest.sources) {
+    log_info(
+        "{}: {} rows, {} documents kept, {} tokens, {} of them targets; dropped {} empty, {} "
+        "without a target, {} too "
+        "long; {} cut, {} split, {} tokens lost",
+        source.path, source.rows, source.kept.documents, source.kept.tokens,
+        source.kept.trained_tokens, source.empty, source.no_target, source.overlong_dropped,
+        source.truncated, source.split, source.tokens_lost);
+  }
+  const data::ShardCounts totals = result.manifest.totals();
+  log_info("{}: {} documents, {} tokens, {} of them targets, in {} shards{}", config.output_dir,
+           totals.documents, human_count(static_cast<double>(totals.tokens)),
+           human_count(static_cast<double>(totals.trained_tokens)), result.manifest.shards.size(),
+           result.reused ? " (nothing had changed)" : "");
+}
+
+void tokenize(const Options& options) {
+  FileSystem& files = posix_file_system();
+  const TokenizeConfig config = read_config(files, options);
+  const auto tokenizer = trainer::load_model_tokenizer(files, config.model);
+  data::TokenizeOptions tokenize = tokenize_options(config);
+  std::unique_ptr<ProgressLine> progress;
+  tokenize.progress = [&](const data::TokenizeProgress& at) {
+    if (progress == nullptr) {
+      progress = std::make_unique<ProgressLine>("tokenising", at.total_bytes, "bytes");
+    }
+    progress->update(at.bytes,
+                     fmt::format("{} tokens", human_count(static_cast<double>(at.tokens))));
+  };
+  const data::TokenizeResult result =
+      data::tokenize_to_shards(files, config.datasets, *tokenizer, tokenize, config.output_dir);
+  progress.reset();
+  report(config, result);
+}
+
+}  // namespace
+
+void add_tokenize_command(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("tokenize", "Raw text, chats or ids to HDF5 token shards");
+  command
+      ->add_option("config", options->config,
+                   "YAML file: model_name_or_path, datasets, output_dir, …")
+      ->required();
+  command->add_option("overrides", options->overrides, "key=value, winning over the file");
+  command->callback([options] { tokenize(*options); });
+}
+
+}  // namespace weft::cli
