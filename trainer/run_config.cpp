@@ -79,7 +79,7 @@ LoadedConfig load(YamlNode map, std::string_view name, const std::vector<std::st
   attempt([&] { schema.override_with(overrides); });
   if (problems.empty()) {
     add_missing(loaded.config, problems);
-    check_run_config(loaded.config, schema, problems, loaded.notes);
+    check_run_config(loaded.config, problems, loaded.notes);
     for (std::string& problem : problems) {
       problem.insert(0, fmt::format("{}: ", name));
     }

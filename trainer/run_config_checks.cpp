@@ -12,11 +12,14 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-void check_lengths(const RunConfig& c, const Schema& schema, Lines& problems, Lines& notes) {
+// "Set" is told by the value, so that a resolved file, which holds every key, reads back as it was.
+const RunConfig kDefaults;
+
+void check_lengths(const RunConfig& c, Lines& problems, Lines& notes) {
   if (c.max_steps == 0) {
     problems.emplace_back("max_steps: is 0; expected at least 1, or -1 for num_train_epochs");
   }
-  if (c.max_steps > 0 && schema.was_set("num_train_epochs")) {
+  if (c.max_steps > 0 && c.num_train_epochs != kDefaults.num_train_epochs) {
     notes.push_back(fmt::format("max_steps: {} wins over num_train_epochs", c.max_steps));
   }
   if (c.warmup_steps > 0 && c.warmup_ratio > 0) {
@@ -40,7 +43,7 @@ struct ScheduleKey {
 };
 
 /// A parameter that the schedule would ignore is a mistake in one of the two.
-void check_schedule_keys(const RunConfig& c, const Schema& schema, Lines& problems) {
+void check_schedule_keys(const RunConfig& c, Lines& problems) {
   static const std::array keys = {
       ScheduleKey{"lr_num_cycles",
                   {"cosine", "cosine_with_restarts", "cosine_with_min_lr", "warmup_stable_decay"}},
@@ -63,7 +66,6 @@ void check_schedule_keys(const RunConfig& c, const Schema& schema, Lines& proble
                                      keys[i].key, s.type, fmt::join(used_by, ", ")));
     }
   }
-  static_cast<void>(schema);
 }
 
 void check_schedule_values(const RunConfig& c, Lines& problems) {
@@ -91,7 +93,7 @@ void check_schedule_values(const RunConfig& c, Lines& problems) {
   }
 }
 
-void check_adapter(const RunConfig& c, const Schema& schema, Lines& problems, Lines& notes) {
+void check_adapter(const RunConfig& c, Lines& problems, Lines& notes) {
   if (c.finetuning_type != "full") {
     return;
   }
@@ -100,14 +102,20 @@ void check_adapter(const RunConfig& c, const Schema& schema, Lines& problems, Li
         "adapter_name_or_path: finetuning_type: full trains no adapter; merge it into the base "
         "first");
   }
-  for (const char* key : {"lora_rank", "lora_alpha", "lora_dropout", "lora_target", "use_rslora"}) {
-    if (schema.was_set(key)) {
+  const std::pair<const char*, bool> keys[] = {
+      {"lora_rank", c.lora_rank != kDefaults.lora_rank},
+      {"lora_alpha", c.lora_alpha != kDefaults.lora_alpha},
+      {"lora_dropout", c.lora_dropout != kDefaults.lora_dropout},
+      {"lora_target", c.lora_target != kDefaults.lora_target},
+      {"use_rslora", c.use_rslora != kDefaults.use_rslora}};
+  for (const auto& [key, set] : keys) {
+    if (set) {
       notes.push_back(fmt::format("{} has no effect with finetuning_type: full", key));
     }
   }
 }
 
-void check_evaluation(const RunConfig& c, const Schema& schema, Lines& problems) {
+void check_evaluation(const RunConfig& c, Lines& problems) {
   const bool evaluates = !c.eval_datasets.empty() && c.eval_strategy != "no";
   if (c.eval_datasets.empty() && (c.eval_strategy == "steps" || c.eval_strategy == "epoch")) {
     problems.push_back(fmt::format("eval_strategy: {} needs eval_datasets", c.eval_strategy));
@@ -122,7 +130,8 @@ void check_evaluation(const RunConfig& c, const Schema& schema, Lines& problems)
   if (c.early_stopping_patience && !evaluates) {
     problems.emplace_back("early_stopping_patience: needs evaluations: set eval_datasets");
   }
-  if (schema.was_set("early_stopping_threshold") && !c.early_stopping_patience) {
+  if (c.early_stopping_threshold != kDefaults.early_stopping_threshold &&
+      !c.early_stopping_patience) {
     problems.emplace_back("early_stopping_threshold: needs early_stopping_patience");
   }
   if (c.load_best_model_at_end && !evaluates) {
@@ -152,11 +161,11 @@ void check_best_model(const RunConfig& c, Lines& problems) {
   }
 }
 
-void check_saving(const RunConfig& c, const Schema& schema, Lines& problems, Lines& notes) {
-  if (c.save_strategy == "no" && (c.save_total_limit || schema.was_set("save_steps"))) {
+void check_saving(const RunConfig& c, Lines& problems, Lines& notes) {
+  if (c.save_strategy == "no" && (c.save_total_limit || c.save_steps != kDefaults.save_steps)) {
     notes.emplace_back("save_steps and save_total_limit have no effect with save_strategy: no");
   }
-  if (c.nonfinite == "stop" && schema.was_set("nonfinite_skip_limit")) {
+  if (c.nonfinite == "stop" && c.nonfinite_skip_limit != kDefaults.nonfinite_skip_limit) {
     problems.emplace_back("nonfinite_skip_limit: needs nonfinite: skip");
   }
   const auto same_folder = [](const std::string& a, const std::string& b) {
@@ -174,15 +183,15 @@ void check_saving(const RunConfig& c, const Schema& schema, Lines& problems, Lin
 
 }  // namespace
 
-void check_run_config(const RunConfig& config, const Schema& schema,
-                      std::vector<std::string>& problems, std::vector<std::string>& notes) {
-  check_lengths(config, schema, problems, notes);
-  check_schedule_keys(config, schema, problems);
+void check_run_config(const RunConfig& config, std::vector<std::string>& problems,
+                      std::vector<std::string>& notes) {
+  check_lengths(config, problems, notes);
+  check_schedule_keys(config, problems);
   check_schedule_values(config, problems);
-  check_adapter(config, schema, problems, notes);
-  check_evaluation(config, schema, problems);
+  check_adapter(config, problems, notes);
+  check_evaluation(config, problems);
   check_best_model(config, problems);
-  check_saving(config, schema, problems, notes);
+  check_saving(config, problems, notes);
 }
 
 }  // namespace weft::trainer

@@ -21,9 +21,9 @@ namespace weft::trainer {
 void translate_foreign_keys(YamlNode& map, std::string_view name, std::vector<std::string>& notes,
                             std::vector<std::string>& problems);
 
-/// Appends to `problems` keys that are missing and settings that contradict each other, and to
-/// `notes` settings that have no effect. `schema` says which keys were set.
-void check_run_config(const RunConfig& config, const Schema& schema,
-                      std::vector<std::string>& problems, std::vector<std::string>& notes);
+/// Appends to `problems` settings that contradict each other, and to
+/// `notes` settings that have no effect.
+void check_run_config(const RunConfig& config, std::vector<std::string>& problems,
+                      std::vector<std::string>& notes);
 
 }  // namespace weft::trainer

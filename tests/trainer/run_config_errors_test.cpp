@@ -249,7 +249,7 @@ TEST(RunConfigErrors, OutputIntoTheModel) {
 TEST(RunConfigErrors, ContradictionsAreListedTogether) {
   EXPECT_THAT(
       message("warmup_steps: 3\nwarmup_ratio: 0.1\neval_steps: 5\nlr_power: 2"),
-      AllOf(HasSubstr("both are set"), HasSubstr("eval_steps: needs"), HasSubstr("lr_power: ")));
+      AllOf(HasSubstr("are both set"), HasSubstr("eval_steps: needs"), HasSubstr("lr_power: ")));
 }
 
 TEST(RunConfigErrors, ForeignSpellings) {
