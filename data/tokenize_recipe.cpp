@@ -38,7 +38,9 @@ Json tokenize_recipe(FileSystem& files, std::span<const TokenizeSource> sources,
                {"overlong", overlong_name(options.overlong)},
                {"shard_tokens", options.shards.shard_tokens},
                {"compress", options.shards.compress},
-               {"end_token", options.end_token}};
+               {"end_token", options.end_token},
+               {"last_turn_only", options.chat.last_turn_only},
+               {"parse_special", options.chat.content == SpecialTokens::kParse}};
   if (options.max_length) {
     json["max_length"] = *options.max_length;
   }

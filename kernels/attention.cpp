@@ -57,9 +57,15 @@ at::Tensor masked_scores(const at::Tensor& q, const at::Tensor& k, double scale)
 // `fused`: by ATen's own attention for CPUs; else by a composition, for devices without one.
 std::tuple<at::Tensor, at::Tensor> forward_document(const Heads& heads, double scale, bool fused) {
   if (fused) {
-    return at::_scaled_dot_product_flash_attention_for_cpu(
+    auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(
         heads.q, heads.k, heads.v, /*dropout_p=*/0.0,
         /*is_causal=*/true, /*attn_mask=*/{}, scale);
+    // Where no score is a number it returns zeros: a NaN must not end here.
+    const at::Tensor lost = lse.isfinite().logical_not();
+    if (lost.any().item<bool>()) {
+      out = out.masked_fill(lost.unsqueeze(-1), std::numeric_limits<double>::quiet_NaN());
+    }
+    return {out, lse};
   }
   const at::Tensor scores = masked_scores(heads.q, heads.k, scale);
   const at::Tensor lse = scores.logsumexp(-1);
@@ -91,8 +97,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_document(const at::Tenso
           sum_groups(at::matmul(p.transpose(-1, -2), dout))};
 }
 
-// Without native bf16 instructions attention runs in fp32 on a CPU; elsewhere rows are used as they
-// are.
+// Attention runs in the dtype of its statistics: without native bf16 instructions the fast way.
 at::Tensor working_copy(const at::Tensor& rows, const at::Tensor& lse, Arena& scratch) {
   if (rows.scalar_type() == lse.scalar_type()) {
     return rows;

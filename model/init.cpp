@@ -35,16 +35,16 @@ void normal_pair(std::uint32_t a, std::uint32_t b, float deviation, float* out) 
   out[1] = radius * std::sin(angle);
 }
 
-/// Elements [first, first + out.size() / width) of a tensor, in the type they are stored in.
-void fill_piece(std::span<std::byte> out, const TensorSpec& tensor, std::uint64_t first,
-                std::uint64_t seed, double deviation) {
-  std::vector<float> values(out.size() / dtype_bytes(tensor.dtype));
+/// Elements [first, first + values.size()) of a tensor, in the type they are stored in. Allocates
+/// nothing: it runs on threads, which no exception may leave.
+void fill_piece(std::span<float> values, std::span<std::byte> out, const TensorSpec& tensor,
+                std::uint64_t first, std::uint64_t seed, double deviation) {
   if (is_norm_tensor(tensor.name)) {
     std::fill(values.begin(), values.end(), 1.0f);
   } else {
     fill_normal(values, seed, tensor.name, first, deviation);
   }
-  convert_elements(DType::kFloat32, std::as_bytes(std::span(values)), tensor.dtype, out);
+  convert_elements(DType::kFloat32, std::as_bytes(values), tensor.dtype, out);
 }
 
 /// Calls `work(i)` for i in [0, count), the first `threads` of them at once.
@@ -66,6 +66,7 @@ void write_weights(FileSystem& files, const fs::path& folder, const Qwen3Config&
                           options.max_shard_bytes);
   const std::size_t width = dtype_bytes(config.dtype);
   const std::size_t threads = thread_count(options.threads);
+  std::vector<float> values(threads * kPiece);
   std::vector<std::byte> buffer(threads * kPiece * width);
   ProgressLine progress("initialising", static_cast<std::uint64_t>(config.parameter_count()),
                         "parameters");
@@ -78,7 +79,8 @@ void write_weights(FileSystem& files, const fs::path& folder, const Qwen3Config&
       parallel((n + kPiece - 1) / kPiece, [&](std::size_t i) {
         const std::size_t begin = i * kPiece;
         const std::size_t size = std::min(kPiece, n - begin);
-        fill_piece(std::span(buffer).subspan(begin * width, size * width), tensor, first + begin,
+        fill_piece(std::span(values).subspan(begin, size),
+                   std::span(buffer).subspan(begin * width, size * width), tensor, first + begin,
                    options.seed, config.initializer_range);
       });
       writer.append(tensor.name, std::span(buffer).first(n * width));

@@ -84,17 +84,21 @@ at::Tensor head_log_probs(const LmHead& head, const at::Tensor& hidden, const Pa
   return log_probs;
 }
 
-TargetScores head_target_scores(const LmHead& head, const at::Tensor& hidden, const PackedBatch& batch,
-                                Arena& scratch) {
+TargetScores head_target_scores(const LmHead& head, const at::Tensor& hidden,
+                                const PackedBatch& batch, Arena& scratch) {
   const Arena::Scope scope(scratch);
   const NormedRows rows = normalise_rows(head, hidden, batch.rows, scratch);
-  const TargetScores scores{at::empty({batch.target_count()}, rows.rstd.options()),
-                            at::empty({batch.target_count()}, rows.rstd.options().dtype(at::kBool))};
-  for_each_chunk(head, rows.normed, scratch, [&](std::int64_t first, const at::Tensor&, const at::Tensor& logits) {
-    const at::Tensor targets = batch.targets.narrow(0, first, logits.size(0));
-    kernels::target_log_probs(logits, targets, scores.log_probs.narrow(0, first, logits.size(0)));
-    scores.correct.narrow(0, first, logits.size(0)).copy_(at::argmax(logits, 1).eq(targets));
-  });
+  const TargetScores scores{
+      at::empty({batch.target_count()}, rows.rstd.options()),
+      at::empty({batch.target_count()}, rows.rstd.options().dtype(at::kBool))};
+  for_each_chunk(
+      head, rows.normed, scratch,
+      [&](std::int64_t first, const at::Tensor&, const at::Tensor& logits) {
+        const at::Tensor targets = batch.targets.narrow(0, first, logits.size(0));
+        kernels::target_log_probs(logits, targets,
+                                  scores.log_probs.narrow(0, first, logits.size(0)));
+        scores.correct.narrow(0, first, logits.size(0)).copy_(at::argmax(logits, 1).eq(targets));
+      });
   return scores;
 }
 

@@ -31,8 +31,8 @@ struct TargetScores {
   at::Tensor correct;    ///< [N] bool: the target is the most probable token
 };
 /// As head_log_probs, and whether greedy decoding would have chosen each target.
-[[nodiscard]] TargetScores head_target_scores(const LmHead& head, const at::Tensor& hidden, const PackedBatch& batch,
-                                              kernels::Arena& scratch);
+[[nodiscard]] TargetScores head_target_scores(const LmHead& head, const at::Tensor& hidden,
+                                              const PackedBatch& batch, kernels::Arena& scratch);
 
 /// As head_log_probs; dx [T, H] receives the gradient of scale * sum(-log_probs) with respect to
 /// `hidden`.

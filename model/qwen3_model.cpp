@@ -175,11 +175,13 @@ at::Tensor Qwen3Model::target_log_probs(const PackedBatch& batch) {
 
 TargetScores Qwen3Model::target_scores(const PackedBatch& batch) {
   if (batch.target_count() == 0) {
-    const at::TensorOptions options = at::TensorOptions(kernels::statistics_dtype(dtype())).device(device());
+    const at::TensorOptions options =
+        at::TensorOptions(kernels::statistics_dtype(dtype())).device(device());
     return {at::empty({0}, options), at::empty({0}, options.dtype(at::kBool))};
   }
   scratch_.reset();
-  return head_target_scores(head(), run_layers(context_for(batch, batch.max_length)), batch, scratch_);
+  return head_target_scores(head(), run_layers(context_for(batch, batch.max_length)), batch,
+                            scratch_);
 }
 
 void Qwen3Model::logits(const PackedBatch& batch, const at::Tensor& rows,

@@ -32,19 +32,6 @@ std::optional<std::int64_t> step_of(std::string_view name) {
   return step;
 }
 
-void set_newer_aside(FileSystem& files, const fs::path& output_dir, const ResumePoint& point) {
-  for (const CheckpointFolder& each : list_checkpoints(files, output_dir)) {
-    if (each.step <= point.state.step || each.path == point.folder) {
-      continue;
-    }
-    const fs::path aside = each.path.string() + ".superseded";
-    log_warning("{} is newer than {}, which the run goes on from; it is renamed to {}",
-                each.path.string(), point.folder.string(), aside.filename().string());
-    files.remove_all(aside);
-    files.rename(each.path, aside);
-  }
-}
-
 std::optional<ResumePoint> newest_valid(FileSystem& files, const fs::path& output_dir) {
   std::vector<std::string> reasons;
   for (const CheckpointFolder& each : list_checkpoints(files, output_dir)) {
@@ -115,9 +102,24 @@ std::optional<ResumePoint> find_resume_point(FileSystem& files, const fs::path& 
   if (!files.is_folder(folder)) {
     fail_data("resume_from_checkpoint: {} is not a folder", printable(resume));
   }
-  ResumePoint point = read_checkpoint(files, folder);
-  set_newer_aside(files, output_dir, point);
-  return point;
+  return read_checkpoint(files, folder);
+}
+
+void set_newer_aside(FileSystem& files, const fs::path& output_dir, std::string_view resume,
+                     const ResumePoint& point) {
+  if (resume == "auto") {
+    return;
+  }
+  for (const CheckpointFolder& each : list_checkpoints(files, output_dir)) {
+    if (each.step <= point.state.step || each.path == point.folder) {
+      continue;
+    }
+    const fs::path aside = each.path.string() + ".superseded";
+    log_warning("{} is newer than {}, which the run goes on from; it is renamed to {}",
+                each.path.string(), point.folder.string(), aside.filename().string());
+    files.remove_all(aside);
+    files.rename(each.path, aside);
+  }
 }
 
 }  // namespace weft::trainer

@@ -36,10 +36,16 @@ struct ResumePoint {
 /// newer one that does not; a data Error that lists all reasons when there are some but none
 /// verifies (never a silent restart). "none": from the start; a config Error when `output_dir`
 /// already holds checkpoints, which a later "auto" would take for this run's. A path: that
-/// checkpoint or an Error; newer checkpoints of `output_dir` are then renamed to `NAME.superseded`.
-/// A checkpoint of a newer format is refused, never passed over.
+/// checkpoint or an Error. A checkpoint of a newer format is refused, never passed over.
 [[nodiscard]] std::optional<ResumePoint> find_resume_point(FileSystem& files,
                                                            const fs::path& output_dir,
                                                            std::string_view resume);
+
+/// For a run that goes on from an older checkpoint by choice, once it is sure to go on: renames
+/// newer checkpoints of `output_dir` to `NAME.superseded` with a warning each, so that a later
+/// "auto" does not take up the branch that was left. Does nothing when `resume` is "auto": what is
+/// newer then is damaged, and replaced when the run gets there.
+void set_newer_aside(FileSystem& files, const fs::path& output_dir, std::string_view resume,
+                     const ResumePoint& point);
 
 }  // namespace weft::trainer

@@ -19,6 +19,8 @@ Json own_part(const TrainerState& s) {
   json["trained_tokens"] = s.trained_tokens;
   json["skipped_updates"] = s.skipped_updates;
   json["skipped_in_a_row"] = s.skipped_in_a_row;
+  json["unlogged"] = {{"loss_sum", s.unlogged_loss_sum},
+                      {"trained_tokens", s.unlogged_trained_tokens}};
   json["checks_without_progress"] = s.best.checks_without_progress;
   json["counters"] = s.counters;
   json["identity"] = s.identity;
@@ -70,6 +72,9 @@ void read_own_part(const Json& json, std::string_view name, TrainerState& s) {
   s.trained_tokens = count(json, "trained_tokens", name);
   s.skipped_updates = count(json, "skipped_updates", name);
   s.skipped_in_a_row = count(json, "skipped_in_a_row", name);
+  const Json& unlogged = json_member(json, "unlogged", name);
+  s.unlogged_loss_sum = json_number(unlogged, "loss_sum", name);
+  s.unlogged_trained_tokens = count(unlogged, "trained_tokens", name);
   s.best.checks_without_progress = count(json, "checks_without_progress", name);
   s.counters = int_map(json, "counters", name);
   s.identity = string_map(json, "identity", name);

@@ -26,6 +26,9 @@ struct TrainerState {
   double model_flops = 0;
   std::int64_t skipped_updates = 0;
   std::int64_t skipped_in_a_row = 0;
+  /// Of the steps since the last logged one: the sum of their losses, and over how many tokens.
+  double unlogged_loss_sum = 0;
+  std::int64_t unlogged_trained_tokens = 0;
   BestMetric best;
   /// Further integers by name, such as positions of random streams.
   std::map<std::string, std::int64_t> counters;

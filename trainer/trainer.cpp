@@ -37,10 +37,8 @@ model::TensorSpec flat_spec(const char* name, const at::Tensor& flat) {
 
 }  // namespace
 
-// What has happened since the last logged step.
+// What has happened since the last logged step, beside the loss, which a checkpoint holds.
 struct Trainer::Interval {
-  double loss_sum = 0;
-  std::int64_t trained_tokens = 0;
   std::int64_t tokens = 0;
   double flops = 0;
   double grad_norm = 0;
@@ -103,6 +101,7 @@ void Trainer::restore() {
   const auto point = find_resume_point(files_, config_.output_dir, config_.resume_from_checkpoint);
   if (point) {
     check_same_run(point->state, state_.identity, state_.settings, point->folder.string());
+    set_newer_aside(files_, config_.output_dir, config_.resume_from_checkpoint, *point);
     const auto identity = state_.identity;
     const auto settings = state_.settings;
     state_ = point->state;
@@ -241,8 +240,8 @@ void Trainer::update(const GlobalBatch& batch, Interval& interval) {
       trainable_->refresh();
       state_.skipped_in_a_row = 0;
       interval.grad_norm = norm;
-      interval.loss_sum += loss_sum;
-      interval.trained_tokens += batch.trained_tokens;
+      state_.unlogged_loss_sum += loss_sum;
+      state_.unlogged_trained_tokens += batch.trained_tokens;
     } else {
       handle_non_finite(loss_sum / static_cast<double>(batch.trained_tokens), norm);
     }
@@ -261,9 +260,12 @@ void Trainer::log_step(Interval& interval) {
   StepMetrics metrics;
   metrics.step = state_.step;
   metrics.epoch = epoch_now();
-  metrics.loss = interval.trained_tokens == 0
-                     ? 0.0
-                     : interval.loss_sum / static_cast<double>(interval.trained_tokens);
+  metrics.loss =
+      state_.unlogged_trained_tokens == 0
+          ? 0.0
+          : state_.unlogged_loss_sum / static_cast<double>(state_.unlogged_trained_tokens);
+  state_.unlogged_loss_sum = 0;
+  state_.unlogged_trained_tokens = 0;
   metrics.learning_rate = interval.learning_rate;
   metrics.grad_norm = interval.grad_norm;
   metrics.tokens = state_.tokens;
@@ -360,6 +362,10 @@ RunResult Trainer::run() {
   progress.start_from(static_cast<std::uint64_t>(state_.step));
   Interval interval;
   RunResult result;
+  const EarlyStoppingOptions stopping = config_.early_stopping();
+  if (stopping.patience && state_.best.checks_without_progress >= *stopping.patience) {
+    result.end = RunEnd::kStoppedEarly;  // that is where the resumed run had already ended
+  }
   const bool evaluates = config_.eval_strategy != "no" && !eval_sets_.empty();
   while (state_.step < state_.max_steps && result.end == RunEnd::kFinished) {
     const GlobalBatch batch = next_global_batch();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -34,8 +35,7 @@ class FolderTest : public testing::Test {
   /// Creates or replaces a file and returns its path.
   fs::path put(const fs::path& name, std::string_view text) const {
     fs::create_directories((folder_ / name).parent_path());
-    fs::remove(folder_ / name);
-    write_synced(files_, folder_ / name, text);
+    std::ofstream(folder_ / name, std::ios::binary).write(text.data(), std::ssize(text));
     return folder_ / name;
   }
 

@@ -258,6 +258,10 @@ TEST_F(TokenizeTest, OtherInputsOrOptionsAreRefusedWithWhatChanged) {
             "output_dir " + out().string() +
                 ": holds shards of other inputs or options (max_length was null and is 99); remove "
                 "it or choose another");
+  TokenizeOptions last_turn;
+  last_turn.chat.last_turn_only = true;
+  EXPECT_THAT(again("one\n", last_turn, tokenizer_),
+              HasSubstr("(last_turn_only was false and is true)"));
   EXPECT_THAT(again("two\n", {}, tokenizer_), HasSubstr("(dataset 1: files was [[\"a.txt\","));
   EXPECT_THAT(again("one\n", {}, ByteTokenizer('2')), HasSubstr("(tokenizer was \"1111"));
   EXPECT_THAT(texts(), ElementsAre("one"));

@@ -48,61 +48,49 @@ void step_by_formula(State& s, const at::Tensor& gradient, int step) {
   s.parameters = s.parameters - o.learning_rate * m / (v.sqrt() + o.epsilon);
 }
 
-class AdamW : public ::testing::TestWithParam<at::ScalarType> {};
-INSTANTIATE_TEST_SUITE_P(, AdamW, ::testing::Values(at::kFloat, at::kDouble), test::dtype_name);
-
-TEST_P(AdamW, FollowsTheFormulaOverSeveralSteps) {
-  for (const std::int64_t count : {0, 1, 127, 16384 + 130}) {
-    SCOPED_TRACE(fmt::format("{} parameters", count));
-    State state(count, GetParam());
-    State plain(count, GetParam());
-    State exact(count, GetParam());
-    exact.parameters = exact.parameters.to(at::kDouble);
-    for (int step = 1; step <= kSteps; ++step) {
-      const at::Tensor gradient = gradient_at(count, GetParam(), step);
-      const at::Tensor before = gradient.clone();
-      adamw_step(state.parameters, gradient, state.moment1, state.moment2, kOptions, step, kClip);
-      step_by_formula(plain, gradient, step);
-      step_by_formula(exact, gradient.to(at::kDouble), step);
-      EXPECT_TRUE(test::same_bits(gradient, before));
+TEST(AdamW, FollowsTheFormulaOverSeveralSteps) {
+  test::for_each_dtype([](at::ScalarType dtype) {
+    for (const std::int64_t count : {0, 1, 127, 16384 + 130}) {
+      SCOPED_TRACE(fmt::format("{} parameters", count));
+      State state(count, dtype);
+      State plain(count, dtype);
+      State exact(count, dtype);
+      exact.parameters = exact.parameters.to(at::kDouble);
+      for (int step = 1; step <= kSteps; ++step) {
+        const at::Tensor gradient = gradient_at(count, dtype, step);
+        const at::Tensor before = gradient.clone();
+        adamw_step(state.parameters, gradient, state.moment1, state.moment2, kOptions, step, kClip);
+        step_by_formula(plain, gradient, step);
+        step_by_formula(exact, gradient.to(at::kDouble), step);
+        EXPECT_TRUE(test::same_bits(gradient, before));
+      }
+      EXPECT_TRUE(test::as_precise_as(state.parameters, plain.parameters, exact.parameters));
+      EXPECT_TRUE(test::as_precise_as(state.moment1, plain.moment1, exact.moment1));
+      EXPECT_TRUE(test::as_precise_as(state.moment2, plain.moment2, exact.moment2));
     }
-    EXPECT_TRUE(test::as_precise_as(state.parameters, plain.parameters, exact.parameters));
-    EXPECT_TRUE(test::as_precise_as(state.moment1, plain.moment1, exact.moment1));
-    EXPECT_TRUE(test::as_precise_as(state.moment2, plain.moment2, exact.moment2));
-  }
+  });
 }
 
-TEST_P(AdamW, AgreesWithAtensOwn) {
+TEST(AdamW, AgreesWithAtensOwn) {
   constexpr std::int64_t kCount = 1027;
-  State ours(kCount, GetParam());
-  State theirs(kCount, GetParam());
-  for (int step = 1; step <= kSteps; ++step) {
-    const at::Tensor gradient = gradient_at(kCount, GetParam(), step);
-    adamw_step(ours.parameters, gradient, ours.moment1, ours.moment2, kOptions, step, kClip);
-    test::Tensors p{theirs.parameters}, g{gradient * kClip}, m{theirs.moment1}, v{theirs.moment2};
-    test::Tensors steps{filled({}, at::kFloat, step)};
-    at::_fused_adamw_(p, g, m, v, {}, steps, kOptions.learning_rate, kOptions.beta1, kOptions.beta2,
-                      kOptions.weight_decay, kOptions.epsilon, /*amsgrad=*/false,
-                      /*maximize=*/false);
+  for (const at::ScalarType dtype : {at::kFloat, at::kDouble}) {
+    State ours(kCount, dtype);
+    State theirs(kCount, dtype);
+    for (int step = 1; step <= kSteps; ++step) {
+      const at::Tensor gradient = gradient_at(kCount, dtype, step);
+      adamw_step(ours.parameters, gradient, ours.moment1, ours.moment2, kOptions, step, kClip);
+      test::Tensors p{theirs.parameters}, g{gradient * kClip}, m{theirs.moment1}, v{theirs.moment2};
+      test::Tensors steps{filled({}, at::kFloat, step)};
+      at::_fused_adamw_(p, g, m, v, {}, steps, kOptions.learning_rate, kOptions.beta1,
+                        kOptions.beta2, kOptions.weight_decay, kOptions.epsilon,
+                        /*amsgrad=*/false, /*maximize=*/false);
+    }
+    EXPECT_TRUE(test::near(ours.parameters, theirs.parameters, 2e-6));
+    EXPECT_TRUE(test::near(ours.moment1, theirs.moment1, 1e-6));
   }
-  EXPECT_TRUE(test::near(ours.parameters, theirs.parameters, 2e-6));
-  EXPECT_TRUE(test::near(ours.moment1, theirs.moment1, 1e-6));
 }
 
-// The composition for other devices, in the only CPU dtype that reaches it.
-TEST(AdamWOnce, TheCompositionFollowsTheFormulaToo) {
-  State state(127, at::kHalf);
-  State exact(127, at::kDouble);
-  exact.parameters = state.parameters.to(at::kDouble);
-  for (int step = 1; step <= kSteps; ++step) {
-    const at::Tensor gradient = gradient_at(127, at::kHalf, step);
-    adamw_step(state.parameters, gradient, state.moment1, state.moment2, kOptions, step, kClip);
-    step_by_formula(exact, gradient.to(at::kDouble), step);
-  }
-  EXPECT_TRUE(test::near(state.parameters, exact.parameters, 5e-3));
-}
-
-TEST(AdamWOnce, GivesTheSameBitsForAnyNumberOfThreads) {
+TEST(AdamW, GivesTheSameBitsForAnyNumberOfThreads) {
   constexpr std::int64_t kCount = 3 * 16384 + 77;
   EXPECT_TRUE(test::independent_of_threads([&] {
     const State s(kCount, at::kFloat);
@@ -113,7 +101,7 @@ TEST(AdamWOnce, GivesTheSameBitsForAnyNumberOfThreads) {
   }));
 }
 
-TEST(AdamWOnce, NamesTheTensorOfWrongShapeOrDtype) {
+TEST(AdamW, NamesTheTensorOfWrongShapeOrDtype) {
   const State s(5, at::kFloat);
   const auto error = [&](const at::Tensor& gradient, const at::Tensor& moment2) {
     return test::internal_error_of(

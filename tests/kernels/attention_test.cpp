@@ -116,55 +116,56 @@ void expect_precise(const Case& c) {
   EXPECT_TRUE(as_precise_as(lse_by_head(c, r.lse), lse(c.qkv), lse(c.qkv.to(at::kDouble))));
 }
 
-class Attention : public ::testing::TestWithParam<at::ScalarType> {};
-INSTANTIATE_TEST_SUITE_P(, Attention, ::testing::ValuesIn(test::kDtypes), test::dtype_name);
-
-TEST_P(Attention, IsAsPreciseAsTheComposition) {
-  for (const HeadLayout& layout : kLayouts) {
-    for (const Boundaries& documents : kPackings) {
-      expect_precise(Case(layout, documents, GetParam()));
-    }
-  }
-}
-
-TEST_P(Attention, CachedIsTheEndOfTheFullSequence) {
-  for (const HeadLayout& layout : kLayouts) {
-    for (const std::int32_t length : {1, 2, 7, 33}) {
-      const Case c(layout, {0, length}, GetParam());
-      const auto [plain, exact] = test::evaluate(composition(layout, c.documents), {c.qkv}, {});
-      // Keys and values as a cache has them: a slot's first rows, between other sequences.
-      const at::Tensor cache =
-          poisoned({2, length + 5, 2, layout.heads_k, layout.head_dim}, GetParam());
-      const at::Tensor slot = cache[1].narrow(0, 0, length);
-      const std::int64_t width = layout.heads_k * layout.head_dim;
-      slot.copy_(c.qkv.narrow(1, layout.heads_q * layout.head_dim, 2 * width)
-                     .view({length, 2, layout.heads_k, layout.head_dim}));
-      for (const std::int64_t fresh : {1, 2, 7, 33}) {
-        if (fresh > length) {
-          continue;
-        }
-        SCOPED_TRACE(fmt::format("{} of {} rows, head_dim {}", fresh, length, layout.head_dim));
-        const at::Tensor q = c.qkv.narrow(0, length - fresh, fresh)
-                                 .narrow(1, 0, layout.heads_q * layout.head_dim)
-                                 .unflatten(1, {layout.heads_q, layout.head_dim});
-        const at::Tensor out = poisoned({fresh, layout.heads_q * layout.head_dim}, GetParam());
-        attention_cached(q, slot.select(1, 0), slot.select(1, 1), out);
-        const auto end = [&](const at::Tensor& all) {
-          return all.narrow(0, length - fresh, fresh);
-        };
-        EXPECT_TRUE(as_precise_as(out, end(plain.outputs[0]), end(exact.outputs[0])));
+TEST(Attention, IsAsPreciseAsTheComposition) {
+  test::for_each_dtype([](at::ScalarType dtype) {
+    for (const HeadLayout& layout : kLayouts) {
+      for (const Boundaries& documents : kPackings) {
+        expect_precise(Case(layout, documents, dtype));
       }
     }
-  }
+  });
+}
+
+TEST(Attention, CachedIsTheEndOfTheFullSequence) {
+  test::for_each_dtype([](at::ScalarType dtype) {
+    for (const HeadLayout& layout : kLayouts) {
+      for (const std::int32_t length : {1, 2, 7, 33}) {
+        const Case c(layout, {0, length}, dtype);
+        const auto [plain, exact] = test::evaluate(composition(layout, c.documents), {c.qkv}, {});
+        // Keys and values as a cache has them: a slot's first rows, between other sequences.
+        const at::Tensor cache =
+            poisoned({2, length + 5, 2, layout.heads_k, layout.head_dim}, dtype);
+        const at::Tensor slot = cache[1].narrow(0, 0, length);
+        const std::int64_t width = layout.heads_k * layout.head_dim;
+        slot.copy_(c.qkv.narrow(1, layout.heads_q * layout.head_dim, 2 * width)
+                       .view({length, 2, layout.heads_k, layout.head_dim}));
+        for (const std::int64_t fresh : {1, 2, 7, 33}) {
+          if (fresh > length) {
+            continue;
+          }
+          SCOPED_TRACE(fmt::format("{} of {} rows, head_dim {}", fresh, length, layout.head_dim));
+          const at::Tensor q = c.qkv.narrow(0, length - fresh, fresh)
+                                   .narrow(1, 0, layout.heads_q * layout.head_dim)
+                                   .unflatten(1, {layout.heads_q, layout.head_dim});
+          const at::Tensor out = poisoned({fresh, layout.heads_q * layout.head_dim}, dtype);
+          attention_cached(q, slot.select(1, 0), slot.select(1, 1), out);
+          const auto end = [&](const at::Tensor& all) {
+            return all.narrow(0, length - fresh, fresh);
+          };
+          EXPECT_TRUE(as_precise_as(out, end(plain.outputs[0]), end(exact.outputs[0])));
+        }
+      }
+    }
+  });
 }
 
 // Longer than the blocks of rows and columns that the operator works in.
-TEST(AttentionOnce, TakesALongDocument) {
+TEST(Attention, TakesALongDocument) {
   expect_precise(Case({2, 1, 6}, {0, 3, 703}, at::kFloat));
   expect_precise(Case({2, 1, 6}, {0, 3, 703}, at::kBFloat16));
 }
 
-TEST(AttentionOnce, APackedDocumentGivesTheBitsItGivesAlone) {
+TEST(Attention, APackedDocumentGivesTheBitsItGivesAlone) {
   const HeadLayout layout{4, 2, 64};
   const Case packed(layout, {0, 7, 40, 42}, at::kFloat);
   const Result all = run(packed);
@@ -177,7 +178,7 @@ TEST(AttentionOnce, APackedDocumentGivesTheBitsItGivesAlone) {
   EXPECT_TRUE(test::same_bits(all.lse.narrow(0, 4 * 7, 4 * 33), one.lse));
 }
 
-TEST(AttentionOnce, MatchesFiniteDifferences) {
+TEST(Attention, MatchesFiniteDifferences) {
   Case c({2, 1, 2}, {0, 1, 4}, at::kDouble);
   const Result r = run(c);
   const at::Tensor wanted =
@@ -185,7 +186,7 @@ TEST(AttentionOnce, MatchesFiniteDifferences) {
   EXPECT_TRUE(test::near(r.dqkv, wanted, 1e-8));
 }
 
-TEST(AttentionOnce, GivesTheSameBitsForAnyNumberOfThreads) {
+TEST(Attention, GivesTheSameBitsForAnyNumberOfThreads) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const Case c({4, 2, 64}, {0, 33, 40}, dtype);
     EXPECT_TRUE(test::independent_of_threads([&] {
@@ -195,7 +196,7 @@ TEST(AttentionOnce, GivesTheSameBitsForAnyNumberOfThreads) {
   }
 }
 
-TEST(AttentionOnce, LetsNanThroughInItsDocumentOnly) {
+TEST(Attention, LetsNanThroughInItsDocumentOnly) {
   for (const at::ScalarType dtype : test::kDtypes) {
     for (const std::int64_t column : {0, 24, 36}) {  // of a query, a key, a value
       const Case c({4, 2, 6}, {0, 2, 9}, dtype);
@@ -209,7 +210,7 @@ TEST(AttentionOnce, LetsNanThroughInItsDocumentOnly) {
   }
 }
 
-TEST(AttentionOnce, NamesTheTensorOrBoundaryThatIsWrong) {
+TEST(Attention, NamesTheTensorOrBoundaryThatIsWrong) {
   const auto error = [](const std::function<void(Case&)>& spoil) {
     Case c({4, 2, 6}, {0, 2, 9}, at::kFloat);
     spoil(c);

@@ -98,7 +98,7 @@ def digests(folder):
 
 def trained_adapter(out):
     """Where a run left its adapter: its final one, else the newest checkpoint's."""
-    places = [out, out / "adapter", *sorted(out.glob("checkpoint-*"), reverse=True)]
+    places = [out / "final", out, *sorted(out.glob("checkpoint-*"), reverse=True)]
     for place in places:
         if (place / "adapter_config.json").exists():
             return place

@@ -82,12 +82,18 @@ def greedy(model, ids, ends):
     return ids[start:]
 
 
-def generate(check, folder, prompt, adapter=None):
-    """weft's continuation of a plain prompt; only the text is written to stdout."""
+def generate(check, folder, adapter, *arguments, stdin=None):
+    """weft's greedy continuation; only that is written to stdout."""
     extra = [] if adapter is None else ["--adapter", adapter]
-    out = check.weft("generate", "--model", folder, *extra, "--prompt", prompt, "--raw",
-                     "--temperature", 0, "--max-new-tokens", NEW_TOKENS, "--dtype", "fp32")
-    return out[:-1] if out.endswith("\n") else out
+    return check.weft("generate", "--model", folder, *extra, "--greedy", "--dtype", "fp32",
+                      "--max-new-tokens", NEW_TOKENS, *arguments, stdin=stdin)
+
+
+def generate_ids(check, folder, prompts, adapter):
+    """New ids of all prompts, given as ids; the end token is one of them, as in transformers."""
+    lines = "".join(json.dumps({"ids": ids}) + "\n" for ids in prompts)
+    out = generate(check, folder, adapter, "--json", stdin=lines)
+    return [json.loads(line)["ids"] for line in out.splitlines()]
 
 
 def make_adapter(model, folder):
@@ -99,17 +105,18 @@ def make_adapter(model, folder):
 
 
 def compare(check, what, folder, tokenizer, ends, adapter=None):
-    """Every prompt; returns transformers' continuations as ids."""
+    """Every prompt, as ids and as text; returns transformers' continuations as ids."""
     model = (live.base_model(folder) if adapter is None else live.adapted_model(folder, adapter))
-    answers = []
-    for prompt in PROMPTS:
-        new = greedy(model, tokenizer.encode(prompt).ids, ends)
-        answers.append(new)
-        expected = tokenizer.decode([i for i in new if i not in ends])
-        made = generate(check, folder, prompt, adapter)
-        same = check.expect(made == expected,
-                            f"{what}: after {prompt!r} weft says {made!r}, expected {expected!r}")
-        print(f"{what}: {prompt!r}: {len(new)} tokens {'equal' if same else 'differ'}")
+    prompts = [tokenizer.encode(prompt).ids for prompt in PROMPTS]
+    answers = [greedy(model, ids, ends) for ids in prompts]
+    made = generate_ids(check, folder, prompts, adapter)
+    check.expect(made == answers, f"{what}: weft's ids {made}, expected {answers}")
+    for prompt, ids in zip(PROMPTS, answers):
+        text = generate(check, folder, adapter, "--prompt", prompt).removesuffix("\n")
+        expected = tokenizer.decode(ids)
+        same = check.expect(text == expected, f"{what}: after {prompt!r} weft says {text!r}, "
+                            f"expected {expected!r}")
+        print(f"{what}: {prompt!r}: {len(ids)} tokens {'equal' if same else 'differ'}")
     return answers
 
 

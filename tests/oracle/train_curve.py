@@ -205,12 +205,21 @@ def run_weft(weft, name, out):
     return [row for row in map(json.loads, lines) if "grad_norm" in row]
 
 
+def totals(curve):
+    """The curve with its token counts summed from the start, as weft's metrics have them."""
+    tokens = trained = 0
+    for row in curve:
+        tokens, trained = tokens + row["tokens"], trained + row["trained_tokens"]
+        yield {**row, "tokens": tokens, "trained_tokens": trained}
+
+
 def compare_weft(weft, work):
     """Train both runs with weft; loss, norm and rate must follow within 1e-4."""
     problems = []
     for name in RUNS:
         own = run_weft(weft, name, work / name)
-        reference = json.loads((common.ADAPTERS / name / "curve.json").read_text())["steps"]
+        kept = json.loads((common.ADAPTERS / name / "curve.json").read_text())
+        reference = list(totals(kept["steps"]))
         if len(own) != len(reference):
             problems.append(f"{name}: {len(own)} steps, expected {len(reference)}")
             continue

@@ -17,8 +17,8 @@ using Tensors = std::vector<at::Tensor>;
 /// has for devices without a kernel of their own.
 inline constexpr std::array kDtypes{at::kFloat, at::kDouble, at::kBFloat16, at::kHalf};
 
-/// Name of a dtype as a test parameter.
-std::string dtype_name(const ::testing::TestParamInfo<at::ScalarType>& info);
+/// Runs `body` for each of kDtypes; a failure names the dtype.
+void for_each_dtype(const std::function<void(at::ScalarType)>& body);
 
 /// The dtype of sums and statistics: fp64 for fp64, else fp32.
 at::ScalarType wide_dtype(at::ScalarType dtype);
@@ -32,8 +32,8 @@ at::Tensor filled(at::IntArrayRef sizes, at::ScalarType dtype, double value);
 at::Tensor poisoned(at::IntArrayRef sizes, at::ScalarType dtype);
 
 /// The tolerance rule for a fused operator: its largest error against the fp64 reference is at most
-/// twice that of the plain composition of ATen operators in the same precision, plus one rounding
-/// step of the largest element. A failure names the worst element. Anything not finite fails.
+/// twice that of the plain composition of ATen operators in the same precision, plus a few
+/// roundings of the largest element. A failure names the worst element. Anything not finite fails.
 ::testing::AssertionResult as_precise_as(const at::Tensor& actual, const at::Tensor& plain,
                                          const at::Tensor& reference);
 /// The largest |actual - reference| is at most `tolerance`.

@@ -83,16 +83,27 @@ TEST_F(CheckpointFindTest, AllBadIsAnErrorThatListsEachWithItsReason) {
 TEST_F(CheckpointFindTest, ExplicitPathIsTakenThoughOlder) {
   const fs::path first = save_example(files_, out_, 1);
   save_example(files_, out_, 2);
-  EXPECT_EQ(find_resume_point(files_, out_, first.string())->state.step, 1);
+  const auto point = find_resume_point(files_, out_, first.string());
+  EXPECT_EQ(point->state.step, 1);
+  set_newer_aside(files_, out_, first.string(), *point);
   // Else a later "auto" would go on from the abandoned branch.
   EXPECT_THAT(files_.list(out_), ElementsAre("checkpoint-000001", "checkpoint-000002.superseded"));
   EXPECT_EQ(find_resume_point(files_, out_, "auto")->state.step, 1);
 }
 
+TEST_F(CheckpointFindTest, AutoLeavesDamagedNewerOnesWhereTheyAre) {
+  save_example(files_, out_, 1);
+  files_.remove(save_example(files_, out_, 2) / kManifestName);
+  set_newer_aside(files_, out_, "auto", *find_resume_point(files_, out_, "auto"));
+  EXPECT_THAT(files_.list(out_), ElementsAre("checkpoint-000001", "checkpoint-000002"));
+}
+
 TEST_F(CheckpointFindTest, ExplicitPathOfAnotherRunLeavesItAlone) {
   const fs::path other = save_example(files_, out_ / "other", 1);
   save_example(files_, out_ / "other", 2);
-  EXPECT_EQ(find_resume_point(files_, out_ / "mine", other.string())->state.step, 1);
+  const auto point = find_resume_point(files_, out_ / "mine", other.string());
+  EXPECT_EQ(point->state.step, 1);
+  set_newer_aside(files_, out_ / "mine", other.string(), *point);
   EXPECT_THAT(files_.list(out_ / "other"), ElementsAre("checkpoint-000001", "checkpoint-000002"));
 }
 

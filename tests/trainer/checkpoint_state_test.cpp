@@ -32,6 +32,8 @@ TEST(CheckpointState, EveryFieldComesBack) {
   EXPECT_EQ(in.model_flops, out.model_flops);
   EXPECT_EQ(in.skipped_updates, out.skipped_updates);
   EXPECT_EQ(in.skipped_in_a_row, out.skipped_in_a_row);
+  EXPECT_EQ(in.unlogged_loss_sum, out.unlogged_loss_sum);
+  EXPECT_EQ(in.unlogged_trained_tokens, out.unlogged_trained_tokens);
   EXPECT_EQ(in.best, out.best);
   EXPECT_EQ(in.counters, out.counters);
   EXPECT_EQ(in.identity, out.identity);

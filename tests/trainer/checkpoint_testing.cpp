@@ -18,6 +18,8 @@ TrainerState example_state(std::int64_t step) {
   s.model_flops = 1e15 * static_cast<double>(step);
   s.skipped_updates = 3;
   s.skipped_in_a_row = 1;
+  s.unlogged_loss_sum = 0.1 + 0.2;
+  s.unlogged_trained_tokens = 17;
   s.best = {
       .value = 1.0 / static_cast<double>(step + 2), .step = step - 1, .checks_without_progress = 2};
   s.counters = {{"dropout", step * 11}};
