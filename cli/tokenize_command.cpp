@@ -1,8 +1,13 @@
 #include "cli/tokenize_command.h"
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/error.h"
@@ -32,6 +37,7 @@ struct TokenizeConfig {
   std::int64_t shard_tokens = data::ShardOptions{}.shard_tokens;
   bool compress = false;
   bool last_turn_only = false;
+  std::string end_token;
   std::int64_t threads = 0;
 };
 
@@ -50,6 +56,8 @@ TokenizeConfig read_config(FileSystem& files, const Options& options) {
   schema.add_bool("compress", &config.compress, "shuffle and gzip the datasets");
   schema.add_bool("last_turn_only", &config.last_turn_only,
                   "in chats, train the last assistant turn alone");
+  schema.add_string("end_token", &config.end_token,
+                    "token after each plain text; <|endoftext|> or </s> unless set");
   schema.add_int("threads", &config.threads, {0, 1024}, "0: one for each processor");
   schema.read(read_yaml(files, options.config), options.config);
   schema.override_with(options.overrides);
@@ -68,26 +76,65 @@ data::TokenizeOptions tokenize_options(const TokenizeConfig& config) {
   options.shards.shard_tokens = config.shard_tokens;
   options.shards.compress = config.compress;
   options.chat.last_turn_only = config.last_turn_only;
+  options.end_token = config.end_token;
   options.threads = static_cast<int>(config.threads);
   return options;
 }
 
-// A line for each source, then the totals.
+// One row of the table: a name, then what was read, kept and dropped.
+using Cells = std::array<std::string, 10>;
+
+Cells cells(const data::SourceCounts& counts) {
+  return {counts.path,
+          std::to_string(counts.rows),
+          std::to_string(counts.kept.documents),
+          std::to_string(counts.kept.tokens),
+          std::to_string(counts.kept.trained_tokens),
+          std::to_string(counts.empty),
+          std::to_string(counts.no_target),
+          std::to_string(counts.overlong_dropped),
+          std::to_string(counts.truncated),
+          std::to_string(counts.split)};
+}
+
+// The rows with their columns aligned: the first to the left, numbers to the right.
+std::string format_table(const std::vector<Cells>& rows) {
+  std::array<std::size_t, std::tuple_size_v<Cells>> widths{};
+  for (const Cells& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  }
+  std::string text;
+  for (const Cells& row : rows) {
+    text += fmt::format("{:<{}}", row[0], widths[0]);
+    for (std::size_t i = 1; i < row.size(); ++i) {
+      text += fmt::format("  {:>{}}", row[i], widths[i]);
+    }
+    text += '\n';
+  }
+  return text;
+}
+
 void report(const TokenizeConfig& config, const data::TokenizeResult& result) {
+  std::vector<Cells> rows{{"dataset", "rows", "documents", "tokens", "targets", "empty",
+                           "no target", "too long", "cut", "split"}};
+  std::int64_t lost = 0;
   for (const data::SourceCounts& source : result.manifest.sources) {
-    log_info(
-        "{}: {} rows, {} documents kept, {} tokens, {} of them targets; dropped {} empty, {} "
-        "without a target, {} too "
-        "long; {} cut, {} split, {} tokens lost",
-        source.path, source.rows, source.kept.documents, source.kept.tokens,
-        source.kept.trained_tokens, source.empty, source.no_target, source.overlong_dropped,
-        source.truncated, source.split, source.tokens_lost);
+    rows.push_back(cells(source));
+    lost += source.tokens_lost;
   }
   const data::ShardCounts totals = result.manifest.totals();
-  log_info("{}: {} documents, {} tokens, {} of them targets, in {} shards{}", config.output_dir,
-           totals.documents, human_count(static_cast<double>(totals.tokens)),
-           human_count(static_cast<double>(totals.trained_tokens)), result.manifest.shards.size(),
-           result.reused ? " (nothing had changed)" : "");
+  std::cout << format_table(rows)
+            << fmt::format("{}: {} documents, {} tokens, {} of them targets, in {} shard{}{}\n",
+                           config.output_dir, totals.documents, totals.tokens,
+                           totals.trained_tokens, result.manifest.shards.size(),
+                           result.manifest.shards.size() == 1 ? "" : "s",
+                           result.reused ? " (there already, and nothing changed)" : "");
+  std::cout.flush();
+  if (lost > 0) {
+    log_warning("{} tokens of documents that were cut or dropped are not in the shards", lost);
+  }
 }
 
 void tokenize(const Options& options) {

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include <chrono>
+#include <ctime>
 
 #include "tests/support/caught.h"
 #include "tests/support/temp_folder.h"
@@ -91,11 +91,11 @@ TEST(ParseJson, IsLinearInTheNumberOfKeys) {
     text += (i > 0 ? "," : "") + ("\"some-key-" + std::to_string(i) + "\":" + std::to_string(i));
   }
   text += "}";
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // processor time: other programs do not count
   const Json json = parse_json(text, "x");
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   EXPECT_EQ(json.size(), 300'000U);
-  EXPECT_LT(taken.count(), 10.0);  // a quadratic insert takes minutes
+  EXPECT_LT(seconds, 10.0);  // a quadratic insert takes minutes
 }
 
 TEST(ReadJson, NamesTheFile) {

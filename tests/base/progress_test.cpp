@@ -77,7 +77,8 @@ TEST(ProgressLine, ShowsPartRateTimeLeftAndNote) {
   line.update(84, "loss 1.234");
   const std::string text = terminal.output();
   EXPECT_THAT(text, HasSubstr("\r\x1b[Ktrain   42%  "));
-  EXPECT_THAT(text, HasSubstr(" tokens/s  ETA 0:00  loss 1.234"));
+  EXPECT_THAT(text, HasSubstr(" tokens/s  ETA 0:"));
+  EXPECT_THAT(text, EndsWith("  loss 1.234"));
   line.finish();
   EXPECT_EQ(terminal.output(), "\r\x1b[K");
   line.finish();
@@ -108,17 +109,19 @@ TEST(ProgressLine, RateCountsFromTheStartOfThisRun) {
 
 TEST(ProgressLine, RedrawsAtMostTenTimesASecond) {
   Terminal terminal(100);
+  const auto start = std::chrono::steady_clock::now();
   ProgressLine line("x", 1'000'000, "steps");
   for (std::uint64_t i = 0; i < 10'000; ++i) {
     line.update(i);
   }
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   const std::string text = terminal.output();
   std::size_t draws = 0;
   for (std::size_t at = text.find('\r'); at != text.npos; at = text.find('\r', at + 1)) {
     ++draws;
   }
   EXPECT_GE(draws, 1U);
-  EXPECT_LE(draws, 5U);  // 10,000 updates take far less than half a second
+  EXPECT_LE(static_cast<double>(draws), taken.count() * 10 + 1);
 }
 
 TEST(ProgressLine, IsCutToTheTerminal) {

@@ -98,7 +98,7 @@ TEST_F(BadShardTest, CutAnywhere) {
 TEST_F(BadShardTest, AnyByteChangedIsReadOrRefusedButNeverACrash) {
   const std::string whole = read_file(files_, path_);
   int refused = 0;
-  for (std::size_t at = 0; at < whole.size(); at += 7) {
+  for (std::size_t at = 0; at < whole.size(); at += 17) {
     std::string bytes = whole;
     bytes[at] = static_cast<char>(~bytes[at]);
     put("shard-00000.h5", bytes);
@@ -109,7 +109,7 @@ TEST_F(BadShardTest, AnyByteChangedIsReadOrRefusedButNeverACrash) {
       ++refused;
     }
   }
-  EXPECT_GT(refused, 50);
+  EXPECT_GT(refused, 20);
 }
 
 TEST_F(BadShardTest, NoCompletionMark) {

@@ -40,7 +40,8 @@ class Check:
     def weft(self, *arguments, stdin=None):
         """stdout of one run; a failure is an exception that carries stderr."""
         command = [str(self.program), *map(str, arguments)]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False,
+                              env=common.one_thread())
         if done.returncode != 0:
             raise RuntimeError(f"{' '.join(command)} left with {done.returncode}\n{done.stderr}")
         return done.stdout

@@ -127,9 +127,9 @@ def check_fp32(check, case):
     out = merge(check, base, adapter)
     check_logits(check, base, adapter, check_files(check, base, out), rows)
     check_values(check, base, adapter, out)
-    sharded = merge(check, base, adapter, "--max-shard-gb", 0.0001)
+    sharded = merge(check, base, adapter, "--max-shard-gb", 0.00005)
     check.expect(len(list(sharded.glob("model-*.safetensors"))) > 1,
-                 f"{base.name}: --max-shard-gb 0.0001 made no shards")
+                 f"{base.name}: --max-shard-gb 0.00005 made no shards")
     left, right = tensors_of(out), tensors_of(sharded)
     check.expect(left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left),
                  f"{base.name}: shards hold other values than one file")

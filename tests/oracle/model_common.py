@@ -8,6 +8,7 @@ Every number in a fixture is then the true value rounded once to float32.
 
 import contextlib
 import json
+import os
 import pathlib
 import sys
 import warnings
@@ -135,6 +136,11 @@ def rounded_floats(value, digits=4):
     if isinstance(value, dict):
         return {key: rounded_floats(item, digits) for key, item in value.items()}
     return float(f"{value:.{digits - 1}e}") if isinstance(value, float) else value
+
+
+def one_thread():
+    """The environment for a program on tiny models, where threads only wait for each other."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def save_tensors(tensors, path):

@@ -200,7 +200,8 @@ def run_weft(weft, name, out):
                  f"datasets=[{{path: {folder / 'rows.jsonl'}}}]"]
     if name == "train_curve":
         overrides.append(f"adapter_name_or_path={folder / 'initial'}")
-    subprocess.run([weft, "train", folder / "run.yaml", *overrides], check=True)
+    subprocess.run([weft, "train", folder / "run.yaml", *overrides], check=True,
+                   env=common.one_thread())
     lines = (out / "metrics.jsonl").read_text().splitlines()
     return [row for row in map(json.loads, lines) if "grad_norm" in row]
 
