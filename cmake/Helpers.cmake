@@ -37,8 +37,11 @@ function(weft_tests folder)
   if(ARG_TORCH)
     weft_use_torch_pch(${name})
   endif()
+  # Tests run side by side: threads that wait for each other by spinning would fight for the cores. A test of threads sets
+  # their number itself.
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
-      PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
+      PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT}
+      ENVIRONMENT "OMP_NUM_THREADS=1;OMP_WAIT_POLICY=passive")
 endfunction()
 
 # weft_oracle_test(NAME SCRIPT [ARGS ...])

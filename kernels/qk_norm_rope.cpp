@@ -97,9 +97,12 @@ void qk_norm_rope_backward(const at::Tensor& dqkv, const at::Tensor& qkv,
         .unflatten(1, {layout.rotated(), layout.head_dim});
   };
   const at::Tensor weights = head_weights(layout, q_weight, k_weight, wide);
+  // YaRN's tables hold a factor, so turning back is not yet undoing.
+  const at::Tensor factor = (cos_rows.square() + sin_rows.square()).repeat({1, 1, 2});
   const at::Tensor unit =
-      normalized.defined() ? heads_of(normalized)
-                           : rotate(heads_of(qkv), cos_rows, sin_rows, /*backward=*/true) / weights;
+      normalized.defined()
+          ? heads_of(normalized)
+          : rotate(heads_of(qkv), cos_rows, sin_rows, /*backward=*/true) / factor / weights;
   const at::Tensor dy = rotate(heads_of(dqkv), cos_rows, sin_rows, /*backward=*/true);
   const at::Tensor dyw = dy * weights;
   const at::Tensor mean = (dyw * unit).mean(-1, /*keepdim=*/true);

@@ -116,8 +116,10 @@ WEFT_INLINE void backward_head(const BackwardArgs& args, T* dy, const T* output,
     if (unit_in == nullptr) {
       const A o1 = load(output + i);
       const A o2 = load(output + half + i);
-      unit[at1] = (o1 * cos[i] + o2 * sin[i]) * inverse[i];
-      unit[at2] = (o2 * cos[i] - o1 * sin[i]) * inverse[half + i];
+      // YaRN's tables hold a factor, so turning back is not yet undoing.
+      const A undo = A{1} / (cos[i] * cos[i] + sin[i] * sin[i]);
+      unit[at1] = (o1 * cos[i] + o2 * sin[i]) * undo * inverse[i];
+      unit[at2] = (o2 * cos[i] - o1 * sin[i]) * undo * inverse[half + i];
     } else {
       unit[at1] = load(unit_in + i);
       unit[at2] = load(unit_in + half + i);

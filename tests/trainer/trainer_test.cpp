@@ -1,0 +1,227 @@
+// Whole runs: against PEFT's and transformers' curves, and resumed at every step.
+
+#include "trainer/trainer.h"
+
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "model/safetensors.h"
+#include "tests/model/fixture.h"
+#include "tests/support/temp_folder.h"
+
+namespace weft {
+namespace {
+
+using ::testing::HasSubstr;
+
+trainer::RunConfig fixture_config(const std::string& curve, const fs::path& out,
+                                  std::vector<std::string> overrides = {}) {
+  const fs::path folder = test::fixture_folder() / "lora" / curve;
+  const Json json = read_json(posix_file_system(), folder / "curve.json");
+  overrides.push_back(
+      "model_name_or_path=" +
+      (test::fixture_folder() / "model" / json_string(json, "model", "curve")).string());
+  overrides.push_back(fmt::format("datasets=[{{path: {}}}]", (folder / "rows.jsonl").string()));
+  overrides.push_back("output_dir=" + out.string());
+  if (fs::exists(folder / "initial")) {
+    overrides.push_back("adapter_name_or_path=" + (folder / "initial").string());
+  }
+  return trainer::load_run_config(posix_file_system(), folder / "run.yaml", overrides).config;
+}
+
+std::vector<Json> metrics_of(const fs::path& out) {
+  std::vector<Json> lines;
+  const std::string text = read_file(posix_file_system(), out / "metrics.jsonl");
+  std::size_t begin = 0;
+  while (begin < text.size()) {
+    const std::size_t end = text.find('\n', begin);
+    lines.push_back(parse_json(text.substr(begin, end - begin), "metrics"));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+// Losses and gradient norms of all logged steps, exact.
+std::vector<std::pair<double, double>> curve_of(const fs::path& out) {
+  std::vector<std::pair<double, double>> curve;
+  for (const Json& line : metrics_of(out)) {
+    if (line.contains("loss")) {
+      curve.emplace_back(line.at("loss").get<double>(), line.at("grad_norm").get<double>());
+    }
+  }
+  return curve;
+}
+
+void run(const trainer::RunConfig& config) {
+  trainer::Trainer trainer(posix_file_system(), config);
+  (void)trainer.run();
+}
+
+class CurveTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(CurveTest, EveryStepEqualsTheReference) {
+  const test::TempFolder temp;
+  run(fixture_config(GetParam(), temp / "out"));
+  const Json expected =
+      read_json(posix_file_system(), test::fixture_folder() / "lora" / GetParam() / "curve.json");
+  const auto lines = metrics_of(temp / "out");
+  ASSERT_EQ(lines.size(), expected.at("steps").size());
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    const Json& theirs = expected.at("steps").at(i);
+    EXPECT_NEAR(lines[i].at("loss").get<double>(), theirs.at("loss").get<double>(), 1e-4)
+        << "step " << i + 1;
+    EXPECT_NEAR(lines[i].at("grad_norm").get<double>(), theirs.at("grad_norm").get<double>(), 1e-3);
+    EXPECT_NEAR(lines[i].at("learning_rate").get<double>(),
+                theirs.at("learning_rate").get<double>(), 1e-12);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Fixtures, CurveTest, ::testing::Values("train_curve", "full_curve"));
+
+// A run with everything that has state: dropout, shuffling, accumulation over an epoch's border,
+// clipping.
+std::vector<std::string> stateful() {
+  return {"shuffle=true",
+          "lora_dropout=0.1",
+          "max_steps=7",
+          "save_steps=1",
+          "gradient_accumulation_steps=3",
+          "per_device_train_batch_size=20",
+          "packing=true",
+          "max_length=24"};
+}
+
+TEST(Trainer, ResumedAtAnyStepItEndsBitForBitAsIfNeverStopped) {
+  at::set_num_threads(1);
+  const test::TempFolder temp;
+  run(fixture_config("train_curve", temp / "whole", stateful()));
+  const std::string whole =
+      read_file(posix_file_system(), temp / "whole/final/adapter_model.safetensors");
+  const auto curve = curve_of(temp / "whole");
+  ASSERT_EQ(curve.size(), 7U);
+  for (int step = 1; step < 7; ++step) {
+    const fs::path out = temp / fmt::format("resumed-{}", step);
+    fs::create_directories(out);
+    fs::copy(temp / fmt::format("whole/checkpoint-{:06d}", step),
+             out / fmt::format("checkpoint-{:06d}", step), fs::copy_options::recursive);
+    run(fixture_config("train_curve", out, stateful()));
+    EXPECT_EQ(read_file(posix_file_system(), out / "final/adapter_model.safetensors"), whole)
+        << "from step " << step;
+    const auto rest = curve_of(out);
+    EXPECT_TRUE(std::equal(rest.begin(), rest.end(), curve.begin() + step, curve.end()))
+        << "from step " << step;
+  }
+}
+
+TEST(Trainer, FullFineTuningResumesBitForBit) {
+  at::set_num_threads(1);
+  const test::TempFolder temp;
+  const std::vector<std::string> settings{"max_steps=4", "save_steps=2"};
+  run(fixture_config("full_curve", temp / "whole", settings));
+  fs::create_directories(temp / "resumed");
+  fs::copy(temp / "whole/checkpoint-000002", temp / "resumed/checkpoint-000002",
+           fs::copy_options::recursive);
+  run(fixture_config("full_curve", temp / "resumed", settings));
+  EXPECT_EQ(read_file(posix_file_system(), temp / "resumed/final/model.safetensors"),
+            read_file(posix_file_system(), temp / "whole/final/model.safetensors"));
+}
+
+TEST(Trainer, SplittingAGlobalBatchDifferentlyChangesNoLoss) {
+  const test::TempFolder temp;
+  std::vector<std::vector<std::pair<double, double>>> curves;
+  for (const auto& [batch, accumulation] : {std::pair{8, 1}, {4, 2}, {1, 8}}) {
+    const fs::path out = temp / fmt::format("{}x{}", batch, accumulation);
+    run(fixture_config("train_curve", out,
+                       {"max_steps=5", fmt::format("per_device_train_batch_size={}", batch),
+                        fmt::format("gradient_accumulation_steps={}", accumulation)}));
+    curves.push_back(curve_of(out));
+  }
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_NEAR(curves[1].at(i).first, curves[0].at(i).first, 2e-5);
+    EXPECT_NEAR(curves[2].at(i).first, curves[0].at(i).first, 2e-5);
+  }
+}
+
+TEST(Trainer, AChangedAdapterShapeIsRefusedOnResume) {
+  const test::TempFolder temp;
+  const auto config = [&](std::vector<std::string> more) {
+    trainer::RunConfig result = fixture_config("train_curve", temp / "out", std::move(more));
+    result.adapter_name_or_path.clear();
+    return result;
+  };
+  run(config({"max_steps=2", "save_steps=1"}));
+  try {
+    run(config({"max_steps=4", "save_steps=1", "lora_rank=16"}));
+    FAIL() << "taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+    EXPECT_THAT(error.what(), HasSubstr("lora_rank"));
+    EXPECT_THAT(error.what(), HasSubstr("16"));
+    EXPECT_THAT(error.what(), HasSubstr("8"));
+  }
+}
+
+// The fixture's first adapter with one pair so large that fp32 overflows in the forward pass.
+void write_overflowing_adapter(const fs::path& folder) {
+  const fs::path initial = test::fixture_folder() / "lora/train_curve/initial";
+  fs::create_directories(folder);
+  fs::copy_file(initial / "adapter_config.json", folder / "adapter_config.json");
+  const auto tensors = test::read_tensors(initial / "adapter_model.safetensors");
+  std::vector<model::TensorBytes> all;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.find("layers.0.mlp.down_proj.lora_") != std::string::npos) {
+      tensor.fill_(1e30);
+    }
+    all.push_back({{name, model::DType::kFloat32, tensor.sizes().vec()},
+                   {static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
+  }
+  model::publish_safetensors(posix_file_system(), folder / "adapter_model.safetensors", all);
+}
+
+TEST(Trainer, ALossThatIsNotFiniteStopsTheRunAndNamesTheStep) {
+  const test::TempFolder temp;
+  write_overflowing_adapter(temp / "adapter");
+  trainer::RunConfig config = fixture_config("train_curve", temp / "out");
+  config.adapter_name_or_path = (temp / "adapter").string();
+  try {
+    run(config);
+    FAIL() << "finished";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNumerics);
+    EXPECT_THAT(error.what(), HasSubstr("step 1: loss"));
+    EXPECT_THAT(error.what(), HasSubstr("is not finite; nothing was updated"));
+  }
+  EXPECT_FALSE(fs::exists(temp / "out/final"));
+}
+
+TEST(Trainer, SkippedUpdatesAreLimited) {
+  const test::TempFolder temp;
+  write_overflowing_adapter(temp / "adapter");
+  trainer::RunConfig config =
+      fixture_config("train_curve", temp / "out", {"nonfinite=skip", "nonfinite_skip_limit=3"});
+  config.adapter_name_or_path = (temp / "adapter").string();
+  try {
+    run(config);
+    FAIL() << "finished";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kNumerics);
+    EXPECT_THAT(error.what(), HasSubstr("step 4: loss"));
+    EXPECT_THAT(error.what(), HasSubstr("nonfinite_skip_limit is 3"));
+  }
+}
+
+TEST(Trainer, ALengthBeyondTheModelsPositionsIsRefused) {
+  const test::TempFolder temp;
+  try {
+    run(fixture_config("train_curve", temp / "out", {"max_length=100000"}));
+    FAIL() << "taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kConfig);
+    EXPECT_THAT(error.what(), HasSubstr("max_length is 100000"));
+  }
+}
+
+}  // namespace
+}  // namespace weft
