@@ -52,8 +52,9 @@ void train(const Options& options) {
   const trainer::StopSignals signals;
   const trainer::RunLock lock(files, config.output_dir);
   remove_stale_temporaries(files, config.output_dir);
-  publish_file(files, fs::path(config.output_dir) / "config.yaml", config.to_yaml());
   trainer::Trainer trainer(files, config);
+  // After the checks: a run that is refused must not replace the config of the one that is there.
+  publish_file(files, fs::path(config.output_dir) / "config.yaml", config.to_yaml());
   log_info("{}", trainer.summary());
   print_result(config, trainer.run());
 }

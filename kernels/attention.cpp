@@ -60,10 +60,11 @@ std::tuple<at::Tensor, at::Tensor> forward_document(const Heads& heads, double s
     auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(
         heads.q, heads.k, heads.v, /*dropout_p=*/0.0,
         /*is_causal=*/true, /*attn_mask=*/{}, scale);
-    // Where no score is a number it returns zeros: a NaN must not end here.
-    const at::Tensor lost = lse.isfinite().logical_not();
-    if (lost.any().item<bool>()) {
-      out = out.masked_fill(lost.unsqueeze(-1), std::numeric_limits<double>::quiet_NaN());
+    // Where no score is a number it returns zeros, and a finite lse: a NaN must not end here.
+    const at::Tensor total = heads.q.sum() + heads.k.sum() + heads.v.sum();
+    if (!std::isfinite(total.item<double>())) {
+      out = out + std::numeric_limits<double>::quiet_NaN();
+      lse = lse + std::numeric_limits<double>::quiet_NaN();
     }
     return {out, lse};
   }

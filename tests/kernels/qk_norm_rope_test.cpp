@@ -129,6 +129,17 @@ TEST(QkNormRope, DifferentiatesAZeroWeightFromTheSavedNorm) {
   });
 }
 
+// As YaRN's are: turning back by them is not yet undoing.
+TEST(QkNormRope, UndoesAFactorInTheTables) {
+  test::for_each_dtype([](at::ScalarType dtype) {
+    Case c(7, {4, 2, 64}, dtype);
+    c.cos.mul_(1.3);
+    c.sin.mul_(1.3);
+    expect_precise(c, /*keep_normalized=*/false);
+    expect_precise(c, /*keep_normalized=*/true);
+  });
+}
+
 TEST(QkNormRope, LeavesValuesAndPositionZeroUnturned) {
   Case c(2, {1, 1, 6}, at::kFloat);
   c.positions.zero_();

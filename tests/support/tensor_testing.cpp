@@ -117,11 +117,19 @@ at::Tensor poisoned(at::IntArrayRef sizes, at::ScalarType dtype) {
   return near(actual, reference, 2.0 * plain_error + unavoidable);
 }
 
+namespace {
+
+at::Tensor bytes_of(const at::Tensor& tensor) {
+  return tensor.flatten().contiguous().view(at::kByte);
+}
+
+}  // namespace
+
 ::testing::AssertionResult same_bits(const at::Tensor& actual, const at::Tensor& expected) {
   if (actual.scalar_type() != expected.scalar_type() || actual.sizes() != expected.sizes()) {
     return ::testing::AssertionFailure() << "sizes or dtypes differ";
   }
-  const at::Tensor differ = actual.flatten().view(at::kByte) != expected.flatten().view(at::kByte);
+  const at::Tensor differ = bytes_of(actual) != bytes_of(expected);
   const auto bytes = differ.sum().item<std::int64_t>();
   return bytes == 0 ? ::testing::AssertionSuccess()
                     : ::testing::AssertionFailure() << bytes << " bytes differ";
