@@ -5,11 +5,13 @@
 #
 #   scripts/bundle.sh [FOLDER]      default: bundle/ in the project
 #   FOLDER/run weft env             there; FOLDER/run alone lists what it can run
+#
+#   WEFT_BUILD=FOLDER               the build folder (default build/release)
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 out=$(realpath -m "${1:-$root/bundle}")
 preset=${WEFT_PRESET:-release}
-build=$root/build/$preset
+build=${WEFT_BUILD:-$root/build/$preset}
 limit_mib=60
 
 programs() {
@@ -21,7 +23,7 @@ programs() {
 # The shared libraries that a program is linked with, but those every Linux or LibTorch has.
 libraries_of() {
   ldd "$1" | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | grep -v "^$libtorch/" |
-    grep -vE '/(libc|libm|libdl|libpthread|librt|libresolv|ld-linux[^/]*|libgomp)\.so[^/]*$' || true
+    grep -vE '/(libc|libm|libdl|libpthread|librt|libresolv|libutil|ld-linux[^/]*|libgomp)\.so[^/]*$' || true
 }
 
 write_launcher() {

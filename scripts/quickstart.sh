@@ -4,10 +4,11 @@
 #
 #   scripts/quickstart.sh            everything it makes is in runs/quickstart, which it empties first
 #   WEFT_PROGRAM=PATH …              use this weft instead of building one
+#   WEFT_RUN_ROOT=FOLDER …           make runs/quickstart there instead of in the project
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 work=runs/quickstart
-configs=configs/quickstart
+configs=$root/configs/quickstart
 
 step() { printf '\n== %s (%d s)\n' "$1" "$((SECONDS - job_began))"; }
 
@@ -98,10 +99,11 @@ END
 
 cd "$root"
 build
+cd "${WEFT_RUN_ROOT:-$root}"
 job_began=$SECONDS
 rm -rf "$work"
 mkdir -p "$work/empty"
-empty_path=$root/$work/empty
+empty_path=$PWD/$work/empty
 make_base
 train_adapter
 deliver
