@@ -25,4 +25,6 @@ cmake --build --preset "$preset" --parallel "$(build_jobs)"
 # Tests that start processes or threads of their own are many; more jobs than cores would only
 # make their timeouts tight.
 say "testing"
+# Threads that wait for work sleep instead of spinning, or two tests at once slow each other down.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 exec ctest --preset "$preset" --parallel "$(nproc)" "$@"
