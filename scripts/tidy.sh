@@ -14,4 +14,5 @@ else
   files=("$@")
 fi
 printf '%s\0' "${files[@]}" |
-  xargs -0 -n 1 -P "$(nproc)" clang-tidy-14 --quiet -p build/tidy --warnings-as-errors='*'
+  xargs -0 -n 1 -P "$(nproc)" clang-tidy-14 --quiet -p build/tidy \
+    --extra-arg=-Wno-sign-conversion --warnings-as-errors='*'
