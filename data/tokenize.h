@@ -17,14 +17,17 @@ namespace weft::data {
 
 /// One entry of `datasets`.
 struct TokenizeInput {
-  fs::path path;  ///< a file, or a folder: its files sorted by name, hidden ones left out
+  fs::path path = {};  ///< a file, or a folder: its files sorted by name, hidden ones left out
   std::string format = "auto";  ///< auto, text, chat or ids
   std::string sample_by =
       "line";  ///< a document of a text file: line, paragraph, document (the file) or separator
-  std::string separator;  ///< for sample_by separator: the line that stands between documents
+  std::string separator = {};  ///< for sample_by separator: the line that stands between documents
   std::string text_field = "text";  ///< of JSON rows with plain text
-  std::string prompt_field;  ///< of JSON rows with a question and an answer; set both or neither
-  std::string response_field;
+  std::string prompt_field =
+      {};  ///< of JSON rows with a question and an answer; set both or neither
+  std::string response_field = {};
+
+  bool operator==(const TokenizeInput&) const = default;
 };
 
 /// What to do with a document of more than max_length tokens.

@@ -13,9 +13,13 @@ namespace {
 /// The keys of one dataset, bound to `input`; its path to `path`.
 Schema dataset_schema(TokenizeInput* input, std::string* path) {
   Schema schema;
-  schema.add_string("path", path, "file, or folder of files; a folder of shards for training");
-  schema.add_choice("format", &input->format, {"auto", "text", "chat", "ids"},
-                    "what the file holds; auto looks at its name and first row");
+  schema.add_string("path", path, "file, or folder of files; for a run also a folder of shards");
+  schema
+      .add_choice("format", &input->format, {"auto", "text", "chat", "ids"},
+                  "text; chat (JSON lines with `messages`); ids (JSON lines with `ids` and "
+                  "`labels`, -100 for tokens that are not trained); auto looks at the file's name "
+                  "and first row")
+      .aliases = {"type"};
   schema.add_choice("sample_by", &input->sample_by, {"line", "paragraph", "document", "separator"},
                     "what one document of a text file is; document is the whole file");
   schema.add_string("separator", &input->separator,
@@ -33,12 +37,17 @@ TokenizeInput read_dataset(const YamlNode& node, std::string_view name) {
   std::string path;
   if (node.kind == YamlNode::Kind::kScalar) {
     path = node.text;
-  } else {
+  } else if (node.kind == YamlNode::Kind::kMap) {
     Schema schema = dataset_schema(&input, &path);
     schema.read(node, name);
+  } else {
+    fail_config("{}: must be a path or a map with path and format", name);
   }
   if (path.empty()) {
-    fail_config("{}: has no path", name);
+    fail_config("{}: path is missing", name);
+  }
+  if ((input.sample_by == "separator") == input.separator.empty()) {
+    fail_config("{}: separator and sample_by: separator belong together", name);
   }
   input.path = path;
   return input;
@@ -46,12 +55,13 @@ TokenizeInput read_dataset(const YamlNode& node, std::string_view name) {
 
 std::string read_datasets(const YamlNode& node, std::string_view key,
                           std::vector<TokenizeInput>* value) {
-  if (node.kind != YamlNode::Kind::kList) {
-    return "must be a list of datasets: [{path: data/chats.jsonl}]";
+  const bool alone = node.kind == YamlNode::Kind::kScalar;
+  if (!alone && node.kind != YamlNode::Kind::kList) {
+    return "must be a list of datasets, such as [{path: data/chats.jsonl}]";
   }
   std::vector<TokenizeInput> inputs;
   std::string problems;
-  for (const YamlNode& item : node.items) {
+  for (const YamlNode& item : alone ? std::vector<YamlNode>{node} : node.items) {
     try {
       inputs.push_back(read_dataset(item, fmt::format("{}[{}]", key, inputs.size())));
     } catch (const Error& error) {

@@ -11,27 +11,17 @@
 namespace weft::trainer {
 namespace {
 
-data::TokenizeInput tokenize_input(const DatasetConfig& dataset) {
-  data::TokenizeInput input;
-  input.path = dataset.path;
-  input.format = dataset.format;
-  input.sample_by = dataset.split == "file" ? "document" : dataset.split;
-  input.separator = dataset.separator;
-  return input;
-}
-
 data::TokenizeOptions tokenize_options(const RunConfig& config) {
   data::TokenizeOptions options;
   options.max_length = config.max_length;
-  options.overlong =
-      data::overlong_from_name(config.overlong == "stop" ? "error" : config.overlong);
+  options.overlong = data::overlong_from_name(config.overlong);
   return options;
 }
 
 // Tokenises one dataset into its cache folder, unless that is done.
-fs::path tokenised(FileSystem& files, const DatasetConfig& dataset, const RunConfig& config,
+fs::path tokenised(FileSystem& files, const data::TokenizeInput& dataset, const RunConfig& config,
                    const data::Tokenizer& tokenizer, const fs::path& cache) {
-  const std::vector<data::TokenizeInput> inputs{tokenize_input(dataset)};
+  const std::vector<data::TokenizeInput> inputs{dataset};
   data::TokenizeOptions options = tokenize_options(config);
   const std::string fingerprint = data::tokenize_fingerprint(files, inputs, tokenizer, options);
   const fs::path folder = cache / fingerprint.substr(0, 16);
@@ -47,8 +37,8 @@ fs::path tokenised(FileSystem& files, const DatasetConfig& dataset, const RunCon
       data::tokenize_to_shards(files, inputs, tokenizer, options, folder);
   progress.reset();
   const data::ShardCounts totals = result.manifest.totals();
-  log_info("{}: {} documents, {} tokens, {} of them targets{}", dataset.path, totals.documents,
-           human_count(static_cast<double>(totals.tokens)),
+  log_info("{}: {} documents, {} tokens, {} of them targets{}", dataset.path.string(),
+           totals.documents, human_count(static_cast<double>(totals.tokens)),
            human_count(static_cast<double>(totals.trained_tokens)),
            result.reused ? " (tokenised before)" : "");
   return folder;
@@ -57,18 +47,18 @@ fs::path tokenised(FileSystem& files, const DatasetConfig& dataset, const RunCon
 }  // namespace
 
 std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
-    FileSystem& files, const std::vector<DatasetConfig>& datasets, const RunConfig& config,
+    FileSystem& files, const std::vector<data::TokenizeInput>& datasets, const RunConfig& config,
     const data::Tokenizer& tokenizer, const fs::path& cache) {
   std::vector<std::shared_ptr<const data::ShardSet>> sets;
-  for (const DatasetConfig& dataset : datasets) {
+  for (const data::TokenizeInput& dataset : datasets) {
     if (!files.exists(dataset.path)) {
       fail_config(
           "dataset {} does not exist; paths are relative to the folder that weft is started in",
-          dataset.path);
+          dataset.path.string());
     }
-    const bool shards = dataset.format == "shards" || data::is_shard_folder(files, dataset.path);
+    const bool shards = data::is_shard_folder(files, dataset.path);
     const fs::path folder =
-        shards ? fs::path(dataset.path) : tokenised(files, dataset, config, tokenizer, cache);
+        shards ? dataset.path : tokenised(files, dataset, config, tokenizer, cache);
     sets.push_back(std::make_shared<const data::ShardSet>(
         files, folder, data::ShardSetOptions{tokenizer.sha256()}));
   }

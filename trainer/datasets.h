@@ -16,7 +16,7 @@ namespace weft::trainer {
 /// what is there already is used as it is. Shards made with another tokenizer are refused.
 /// `tokenizer` may be null when all are shards or rows of ids.
 [[nodiscard]] std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
-    FileSystem& files, const std::vector<DatasetConfig>& datasets, const RunConfig& config,
+    FileSystem& files, const std::vector<data::TokenizeInput>& datasets, const RunConfig& config,
     const data::Tokenizer& tokenizer, const fs::path& cache);
 
 /// What the loader needs of a run's config, for training or evaluation.

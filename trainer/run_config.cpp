@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/tokenize_config.h"
 #include "trainer/run_config_keys.h"
 
 namespace weft::trainer {
@@ -160,7 +161,6 @@ LoadedConfig parse_run_config(std::string_view text, std::string_view name,
 
 std::string config_markdown() {
   RunConfig config;
-  DatasetConfig dataset;
   return "# The run config\n\n"
          "A run is one flat YAML file. The keys have Hugging Face's names where it has one; other "
          "tools' names for the "
@@ -174,7 +174,7 @@ std::string config_markdown() {
          run_config_schema(config).to_markdown() +
          "\n## An entry of `datasets` and `eval_datasets`\n\n"
          "A map with these keys, or just the path.\n\n" +
-         dataset_schema(dataset).to_markdown() +
+         data::dataset_keys_markdown() +
          "\n## What other tools say differently\n\n"
          "- `lr_scheduler_kwargs: {num_cycles: 2}`: its entries are read as keys of their own.\n"
          "- `bf16: true` is `dtype: bf16`; `fp16: true` is refused.\n"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "data/tokenize.h"
 #include "trainer/early_stopping.h"
 #include "trainer/schedule.h"
 
@@ -15,16 +16,6 @@ namespace weft::trainer {
 
 /// q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj.
 [[nodiscard]] const std::vector<std::string>& lora_target_names();
-
-/// One entry of `datasets` or `eval_datasets`.
-struct DatasetConfig {
-  std::string path = {};
-  std::string format = "auto";  ///< auto | text | chat | ids | shards
-  std::string split = "line";   ///< text: file | line | paragraph | separator
-  std::string separator = {};   ///< text with split: separator
-
-  bool operator==(const DatasetConfig&) const = default;
-};
 
 /// Every setting of a run: one flat YAML file with Hugging Face's names. docs/config.md, which is
 /// made from the same table, says what each means; here are the defaults and how "not set" is
@@ -36,11 +27,11 @@ struct RunConfig {
   std::string output_dir;
 
   // Data.
-  std::vector<DatasetConfig> datasets;
-  std::vector<DatasetConfig> eval_datasets;
+  std::vector<data::TokenizeInput> datasets;
+  std::vector<data::TokenizeInput> eval_datasets;
   std::int64_t max_length = 2048;
   bool packing = true;
-  std::string overlong = "drop";  ///< drop | truncate | split | stop
+  std::string overlong = "drop";  ///< drop | truncate | split | error
   bool shuffle = true;
   std::int64_t seed = 42;
   std::optional<std::int64_t> data_seed;  ///< not set: seed
@@ -49,6 +40,7 @@ struct RunConfig {
   std::int64_t per_device_train_batch_size = 1;
   std::optional<std::int64_t> per_device_eval_batch_size;  ///< not set: that of training
   std::int64_t gradient_accumulation_steps = 1;
+  bool gradient_checkpointing = false;
   double num_train_epochs = 1;
   std::int64_t max_steps = -1;  ///< -1: by num_train_epochs
 

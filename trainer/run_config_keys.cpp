@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "base/yaml_scalar.h"
+#include "data/tokenize_config.h"
 
 namespace weft::trainer {
 
@@ -148,8 +149,8 @@ void add_model_keys(Schema& schema, RunConfig& c) {
 }
 
 void add_data_keys(Schema& schema, RunConfig& c) {
-  schema.add_custom(datasets_key("datasets", &c.datasets, "What to train on. Required."));
-  schema.add_custom(datasets_key("eval_datasets", &c.eval_datasets, "What to evaluate on."));
+  schema.add_custom(data::datasets_key("datasets", &c.datasets, "What to train on. Required."));
+  schema.add_custom(data::datasets_key("eval_datasets", &c.eval_datasets, "What to evaluate on."));
   schema.add_int("max_length", &c.max_length, {2, 1 << 24}, "Tokens of a sequence at most.")
       .aliases = {"cutoff_len", "sequence_len", "max_seq_length", "max_seq_len", "seq_length"};
   schema
@@ -160,7 +161,7 @@ void add_data_keys(Schema& schema, RunConfig& c) {
                 "document sees another.")
       .aliases = {"sample_packing"};
   schema.add_choice(
-      "overlong", &c.overlong, {"drop", "truncate", "split", "stop"},
+      "overlong", &c.overlong, {"drop", "truncate", "split", "error"},
       "What becomes of a document longer than max_length; each is counted and reported.");
   schema.add_bool("shuffle", &c.shuffle,
                   "A new order in each epoch; false: the order of the data.");
@@ -184,6 +185,9 @@ void add_batch_keys(Schema& schema, RunConfig& c) {
   schema.add_int(
       "gradient_accumulation_steps", &c.gradient_accumulation_steps, {1, 1e6},
       "Micro-batches in an optimizer step. The loss is the mean over all their trained tokens.");
+  schema.add_bool("gradient_checkpointing", &c.gradient_checkpointing,
+                  "Compute each layer again in the backward pass instead of keeping what it needs: "
+                  "about a third more time, a fraction of the memory, the same numbers.");
   schema
       .add_number("num_train_epochs", &c.num_train_epochs, {0, 1e6, true},
                   "Passes over the data; may be a fraction.")

@@ -8,13 +8,6 @@ namespace weft::trainer {
 /// Binds every key to its variable in `config`, which must outlive the schema.
 [[nodiscard]] Schema run_config_schema(RunConfig& config);
 
-/// Binds the keys of one dataset entry.
-[[nodiscard]] Schema dataset_schema(DatasetConfig& dataset);
-
-/// The key `name` that holds a list of datasets, each a map or just a path.
-[[nodiscard]] Schema::Key datasets_key(std::string name, std::vector<DatasetConfig>* datasets,
-                                       std::string description);
-
 /// Rewrites what other tools spell as something other than another name of one key:
 /// lr_scheduler_kwargs, bf16, lora_target_linear, optim. Adds a note for each; a problem goes to
 /// `problems` as "NAME:LINE: KEY: …".

@@ -1,7 +1,6 @@
 #include "trainer/trainer.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,10 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "model/flops.h"
-#include "model/safetensors.h"
 #include "trainer/base_model.h"
-#include "trainer/checkpoint_find.h"
-#include "trainer/checkpoint_retention.h"
 #include "trainer/datasets.h"
 #include "trainer/device.h"
 #include "trainer/signals.h"
@@ -22,17 +18,11 @@
 namespace weft::trainer {
 namespace {
 
-constexpr const char* kOptimizerFile = "optimizer.safetensors";
-
 // The random stream of dropout masks; others (initialisation, data order) have theirs.
 constexpr std::uint64_t kDropoutSeedSalt = 0x9e3779b97f4a7c15ULL;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-model::TensorSpec flat_spec(const char* name, const at::Tensor& flat) {
-  return {name, model::DType::kFloat32, {flat.numel()}};
 }
 
 }  // namespace
@@ -71,6 +61,7 @@ Trainer::Trainer(FileSystem& files, RunConfig config) : files_(files), config_(s
   state_.settings = config_.settings();
 
   trainable_ = make_trainable(files_, config_, dtype, device);
+  trainable_->model().set_recompute(config_.gradient_checkpointing);
   optimizer_ = std::make_unique<AdamWOptimizer>(
       trainable_->parameters(), kernels::AdamWOptions{0.0, config_.adam_beta1, config_.adam_beta2,
                                                       config_.adam_epsilon, config_.weight_decay});
@@ -95,51 +86,6 @@ void Trainer::open_data() {
   const fs::path cache = fs::path(config_.output_dir) / "data";
   train_sets_ = open_datasets(files_, config_.datasets, config_, *tokenizer_, cache);
   eval_sets_ = open_datasets(files_, config_.eval_datasets, config_, *tokenizer_, cache);
-}
-
-void Trainer::restore() {
-  const auto point = find_resume_point(files_, config_.output_dir, config_.resume_from_checkpoint);
-  if (point) {
-    check_same_run(point->state, state_.identity, state_.settings, point->folder.string());
-    set_newer_aside(files_, config_.output_dir, config_.resume_from_checkpoint, *point);
-    const auto identity = state_.identity;
-    const auto settings = state_.settings;
-    state_ = point->state;
-    state_.identity = identity;
-    state_.settings = settings;
-    load_tensors(point->folder, /*moments=*/true);
-    optimizer_->set_steps(state_.counters["updates"]);
-    last_saved_ = state_.step;
-    log_info("resuming from {} (step {})", point->folder.string(), state_.step);
-  }
-  loader_ =
-      std::make_unique<data::Loader>(train_sets_, train_loader_options(config_),
-                                     data::LoaderState{state_.loader_epoch, state_.loader_batch});
-  const fs::path out = config_.output_dir;
-  cut_metrics(files_, out / "metrics.jsonl", state_.step);
-  metrics_ = std::make_unique<MetricsLog>(files_, out, state_.step, state_.log_history,
-                                          config_.report_to == "tensorboard");
-}
-
-void Trainer::load_tensors(const fs::path& folder, bool moments) {
-  const auto file = model::SafetensorsFile::open(files_, folder / kOptimizerFile);
-  const auto read = [&](const char* name, const at::Tensor& flat) {
-    const model::TensorInfo& info = file.info(name);
-    if (info.dtype != model::DType::kFloat32 ||
-        info.shape != std::vector<std::int64_t>{flat.numel()}) {
-      fail_data("{}: {} is {} {}, expected F32 [{}]", file.path(), name,
-                model::dtype_name(info.dtype), model::shape_text(info.shape), flat.numel());
-    }
-    at::Tensor host = at::empty({flat.numel()}, at::TensorOptions(at::kFloat));
-    file.read(info, {static_cast<std::byte*>(host.data_ptr()), host.nbytes()});
-    flat.copy_(host);
-  };
-  read("values", trainable_->parameters().values());
-  if (moments) {
-    read("moment1", optimizer_->moment1());
-    read("moment2", optimizer_->moment2());
-  }
-  trainable_->refresh();
 }
 
 std::int64_t Trainer::steps_in_epoch(std::int64_t epoch) const {
@@ -304,57 +250,6 @@ bool Trainer::evaluate_now() {
     save_checkpoint();
   }
   return verdict.stop;
-}
-
-void Trainer::save_checkpoint() {
-  const data::LoaderState at = loader_->state();
-  state_.loader_epoch = at.epoch;
-  state_.loader_batch = at.batch;
-  state_.epoch = epoch_now();
-  state_.counters["updates"] = optimizer_->steps();
-  state_.log_history = metrics_->history();
-  CheckpointWriter writer(files_, config_.output_dir, state_.step);
-  trainable_->save(writer.files(), writer.folder());
-  const std::vector<std::pair<const char*, at::Tensor>> flats = {
-      {"values", trainable_->parameters().values().to(at::kCPU)},
-      {"moment1", optimizer_->moment1().to(at::kCPU)},
-      {"moment2", optimizer_->moment2().to(at::kCPU)}};
-  std::vector<model::TensorBytes> tensors;
-  for (const auto& [name, flat] : flats) {
-    tensors.push_back({flat_spec(name, flat),
-                       {static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()}});
-  }
-  writer.add_tensors(kOptimizerFile, tensors);
-  const fs::path folder = writer.commit(state_);
-  last_saved_ = state_.step;
-  log_debug("saved {}", folder.string());
-  if (config_.save_total_limit) {
-    const bool has_best = state_.best.value.has_value();
-    keep_checkpoints(files_, config_.output_dir, *config_.save_total_limit,
-                     has_best ? std::optional<std::int64_t>(state_.best.step) : std::nullopt);
-  }
-}
-
-fs::path Trainer::write_final() {
-  if (config_.load_best_model_at_end && state_.best.value && state_.best.step != state_.step) {
-    const fs::path best = fs::path(config_.output_dir) / checkpoint_name(state_.best.step);
-    if (files_.exists(best)) {
-      load_tensors(best, /*moments=*/false);
-      log_info("the best checkpoint is that of step {}", state_.best.step);
-    }
-  }
-  const fs::path folder = fs::path(config_.output_dir) / "final";
-  PublishedFolder published(files_, folder);
-  trainable_->save(files_, published.path());
-  // The name must be free: an earlier result steps aside, and goes once the new one is in place.
-  const fs::path aside = fs::path(config_.output_dir) / ".final.old";
-  files_.remove_all(aside);
-  if (files_.exists(folder)) {
-    files_.rename(folder, aside);
-  }
-  published.commit();
-  files_.remove_all(aside);
-  return folder;
 }
 
 RunResult Trainer::run() {

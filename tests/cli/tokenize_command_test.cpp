@@ -96,7 +96,7 @@ TEST_F(TokenizeCommandTest, EveryProblemOfADatasetIsNamed) {
   const Error error = refusal({"datasets=[{path: a.txt, fromat: text}, {format: chat}, 7]"});
   EXPECT_EQ(error.kind(), ErrorKind::kConfig);
   EXPECT_THAT(error.what(), HasSubstr("format"));
-  EXPECT_THAT(error.what(), HasSubstr("datasets[1]: has no path"));
+  EXPECT_THAT(error.what(), HasSubstr("datasets[1]: path is missing"));
 }
 
 TEST_F(TokenizeCommandTest, ABadRowIsADataErrorAndLeavesNoShards) {

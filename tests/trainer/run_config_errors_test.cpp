@@ -150,9 +150,9 @@ TEST(RunConfigErrors, Datasets) {
   EXPECT_THAT(with("[a.txt, {path: b, formt: text}]"),
               AllOf(HasSubstr("datasets[1]"), HasSubstr("did you mean format?")));
   EXPECT_THAT(with("[{path: b, format: parquet}]"),
-              HasSubstr("must be one of auto, text, chat, ids, shards"));
-  EXPECT_THAT(with("[{path: b, split: separator}]"),
-              HasSubstr("separator and split: separator belong together"));
+              HasSubstr("must be one of auto, text, chat, ids"));
+  EXPECT_THAT(with("[{path: b, sample_by: separator}]"),
+              HasSubstr("separator and sample_by: separator belong together"));
   EXPECT_THAT(with("{path: b}"), HasSubstr("must be a list of datasets"));
   EXPECT_THAT(with("[[a]]"), HasSubstr("datasets[0]: must be a path or a map"));
   EXPECT_THAT(with("[]"), HasSubstr("datasets: is missing"));

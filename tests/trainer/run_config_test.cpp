@@ -33,7 +33,7 @@ TEST(RunConfig, DefaultsAreTheDocumentedOnes) {
   EXPECT_FALSE(c.learning_rate.has_value());
   EXPECT_EQ(c.eval_strategy, "no");
   EXPECT_EQ(c.resume_from_checkpoint, "auto");
-  EXPECT_THAT(c.datasets, ElementsAre(DatasetConfig{.path = "data/chats.jsonl"}));
+  EXPECT_THAT(c.datasets, ElementsAre(data::TokenizeInput{.path = "data/chats.jsonl"}));
 }
 
 TEST(RunConfig, ExampleOfTheDesignIsRead) {
@@ -90,7 +90,7 @@ TEST(RunConfig, BaseModelIsModelNameOrPath) {
   const LoadedConfig loaded =
       parse_run_config("base_model: m\noutput_dir: o\ndatasets: d.jsonl\n", "run.yaml");
   EXPECT_EQ(loaded.config.model_name_or_path, "m");
-  EXPECT_THAT(loaded.config.datasets, ElementsAre(DatasetConfig{.path = "d.jsonl"}));
+  EXPECT_THAT(loaded.config.datasets, ElementsAre(data::TokenizeInput{.path = "d.jsonl"}));
 }
 
 TEST(RunConfig, OverridesWinOverTheFile) {
@@ -111,14 +111,14 @@ TEST(RunConfig, DatasetsMayBePathsOrMaps) {
   const RunConfig c = parse_run_config(
                           "model_name_or_path: m\noutput_dir: o\ndatasets:\n- a.jsonl\n- path: "
                           "b.txt\n  format: text\n"
-                          "  split: separator\n  separator: '---'\n",
+                          "  sample_by: separator\n  separator: '---'\n",
                           "run.yaml")
                           .config;
-  EXPECT_THAT(c.datasets,
-              ElementsAre(DatasetConfig{.path = "a.jsonl"}, DatasetConfig{.path = "b.txt",
-                                                                          .format = "text",
-                                                                          .split = "separator",
-                                                                          .separator = "---"}));
+  EXPECT_THAT(c.datasets, ElementsAre(data::TokenizeInput{.path = "a.jsonl"},
+                                      data::TokenizeInput{.path = "b.txt",
+                                                          .format = "text",
+                                                          .sample_by = "separator",
+                                                          .separator = "---"}));
 }
 
 TEST(RunConfig, ResumeTakesTruthValues) {
@@ -139,7 +139,7 @@ TEST(RunConfig, ResolvedFileReadsBackEqual) {
       parse(
           "learning_rate: 3e-4\nlora_target: [q_proj]\neval_datasets: [{path: \"a: b.txt\", "
           "format: "
-          "text, split: separator, separator: '#'}]\neval_steps: 7\nlr_scheduler_type: "
+          "text, sample_by: separator, separator: '#'}]\neval_steps: 7\nlr_scheduler_type: "
           "warmup_stable_decay\nlr_decay_steps: 5\nlr_decay_type: 1-sqrt\nsave_total_limit: 2\n"
           "weight_decay: 0.1\n")
           .config;

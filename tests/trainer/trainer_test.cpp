@@ -144,6 +144,51 @@ TEST(Trainer, SplittingAGlobalBatchDifferentlyChangesNoLoss) {
   }
 }
 
+TEST(Trainer, GradientCheckpointingChangesNoBit) {
+  at::set_num_threads(1);
+  const test::TempFolder temp;
+  for (const bool checkpointing : {false, true}) {
+    run(fixture_config("train_curve", temp / fmt::format("out-{}", checkpointing),
+                       {"max_steps=3", "lora_dropout=0.1",
+                        fmt::format("gradient_checkpointing={}", checkpointing)}));
+  }
+  EXPECT_EQ(curve_of(temp / "out-true"), curve_of(temp / "out-false"));
+  EXPECT_EQ(read_file(posix_file_system(), temp / "out-true/final/adapter_model.safetensors"),
+            read_file(posix_file_system(), temp / "out-false/final/adapter_model.safetensors"));
+}
+
+TEST(Trainer, AnAllMaskedBatchIsNoStepAndNoNaN) {
+  const test::TempFolder temp;
+  std::string rows;
+  for (int i = 0; i < 4; ++i) {
+    rows += "{\"ids\": [1, 2, 3, 4], \"labels\": [-100, -100, -100, -100]}\n";
+  }
+  rows += "{\"ids\": [1, 2, 3, 4], \"labels\": [-100, 2, 3, 4]}\n";
+  publish_file(posix_file_system(), temp / "rows.jsonl", rows);
+  trainer::RunConfig config =
+      fixture_config("train_curve", temp / "out",
+                     {"max_steps=5", "per_device_train_batch_size=1",
+                      "gradient_accumulation_steps=1", "packing=false", "shuffle=false"});
+  config.datasets = {{.path = temp / "rows.jsonl"}};
+  const auto initial =
+      test::read_tensors(fs::path(config.adapter_name_or_path) / "adapter_model.safetensors");
+  run(config);
+  const auto curve = curve_of(temp / "out");
+  ASSERT_EQ(curve.size(), 5U);
+  for (int step = 0; step < 4; ++step) {
+    EXPECT_EQ(curve.at(step), std::make_pair(0.0, 0.0)) << "step " << step + 1;
+  }
+  EXPECT_GT(curve.at(4).first, 0.0);
+  EXPECT_TRUE(std::isfinite(curve.at(4).second));
+  config.output_dir = (temp / "masked").string();
+  config.max_steps = 4;
+  run(config);
+  const auto final = test::read_tensors(temp / "masked/final/adapter_model.safetensors");
+  for (const auto& [name, tensor] : initial) {
+    EXPECT_TRUE(tensor.equal(final.at(name))) << name;
+  }
+}
+
 TEST(Trainer, AChangedAdapterShapeIsRefusedOnResume) {
   const test::TempFolder temp;
   const auto config = [&](std::vector<std::string> more) {

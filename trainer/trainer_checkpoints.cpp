@@ -1,0 +1,120 @@
+// What of a run is on disk: how it is taken up again, saved, and finished.
+
+#include <ATen/ops/empty.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "model/safetensors.h"
+#include "trainer/checkpoint_find.h"
+#include "trainer/checkpoint_retention.h"
+#include "trainer/datasets.h"
+#include "trainer/trainer.h"
+
+namespace weft::trainer {
+namespace {
+
+constexpr const char* kOptimizerFile = "optimizer.safetensors";
+
+model::TensorSpec flat_spec(const char* name, const at::Tensor& flat) {
+  return {name, model::DType::kFloat32, {flat.numel()}};
+}
+
+}  // namespace
+
+void Trainer::restore() {
+  const auto point = find_resume_point(files_, config_.output_dir, config_.resume_from_checkpoint);
+  if (point) {
+    check_same_run(point->state, state_.identity, state_.settings, point->folder.string());
+    set_newer_aside(files_, config_.output_dir, config_.resume_from_checkpoint, *point);
+    const auto identity = state_.identity;
+    const auto settings = state_.settings;
+    state_ = point->state;
+    state_.identity = identity;
+    state_.settings = settings;
+    load_tensors(point->folder, /*moments=*/true);
+    optimizer_->set_steps(state_.counters["updates"]);
+    last_saved_ = state_.step;
+    log_info("resuming from {} (step {})", point->folder.string(), state_.step);
+  }
+  loader_ =
+      std::make_unique<data::Loader>(train_sets_, train_loader_options(config_),
+                                     data::LoaderState{state_.loader_epoch, state_.loader_batch});
+  const fs::path out = config_.output_dir;
+  cut_metrics(files_, out / "metrics.jsonl", state_.step);
+  metrics_ = std::make_unique<MetricsLog>(files_, out, state_.step, state_.log_history,
+                                          config_.report_to == "tensorboard");
+}
+
+void Trainer::load_tensors(const fs::path& folder, bool moments) {
+  const auto file = model::SafetensorsFile::open(files_, folder / kOptimizerFile);
+  const auto read = [&](const char* name, const at::Tensor& flat) {
+    const model::TensorInfo& info = file.info(name);
+    if (info.dtype != model::DType::kFloat32 ||
+        info.shape != std::vector<std::int64_t>{flat.numel()}) {
+      fail_data("{}: {} is {} {}, expected F32 [{}]", file.path(), name,
+                model::dtype_name(info.dtype), model::shape_text(info.shape), flat.numel());
+    }
+    at::Tensor host = at::empty({flat.numel()}, at::TensorOptions(at::kFloat));
+    file.read(info, {static_cast<std::byte*>(host.data_ptr()), host.nbytes()});
+    flat.copy_(host);
+  };
+  read("values", trainable_->parameters().values());
+  if (moments) {
+    read("moment1", optimizer_->moment1());
+    read("moment2", optimizer_->moment2());
+  }
+  trainable_->refresh();
+}
+
+void Trainer::save_checkpoint() {
+  const data::LoaderState at = loader_->state();
+  state_.loader_epoch = at.epoch;
+  state_.loader_batch = at.batch;
+  state_.epoch = epoch_now();
+  state_.counters["updates"] = optimizer_->steps();
+  state_.log_history = metrics_->history();
+  CheckpointWriter writer(files_, config_.output_dir, state_.step);
+  trainable_->save(writer.files(), writer.folder());
+  const std::vector<std::pair<const char*, at::Tensor>> flats = {
+      {"values", trainable_->parameters().values().to(at::kCPU)},
+      {"moment1", optimizer_->moment1().to(at::kCPU)},
+      {"moment2", optimizer_->moment2().to(at::kCPU)}};
+  std::vector<model::TensorBytes> tensors;
+  for (const auto& [name, flat] : flats) {
+    tensors.push_back({flat_spec(name, flat),
+                       {static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()}});
+  }
+  writer.add_tensors(kOptimizerFile, tensors);
+  const fs::path folder = writer.commit(state_);
+  last_saved_ = state_.step;
+  log_debug("saved {}", folder.string());
+  if (config_.save_total_limit) {
+    const bool has_best = state_.best.value.has_value();
+    keep_checkpoints(files_, config_.output_dir, *config_.save_total_limit,
+                     has_best ? std::optional<std::int64_t>(state_.best.step) : std::nullopt);
+  }
+}
+
+fs::path Trainer::write_final() {
+  if (config_.load_best_model_at_end && state_.best.value && state_.best.step != state_.step) {
+    const fs::path best = fs::path(config_.output_dir) / checkpoint_name(state_.best.step);
+    if (files_.exists(best)) {
+      load_tensors(best, /*moments=*/false);
+      log_info("the best checkpoint is that of step {}", state_.best.step);
+    }
+  }
+  const fs::path folder = fs::path(config_.output_dir) / "final";
+  PublishedFolder published(files_, folder);
+  trainable_->save(files_, published.path());
+  // The name must be free: an earlier result steps aside, and goes once the new one is in place.
+  const fs::path aside = fs::path(config_.output_dir) / ".final.old";
+  files_.remove_all(aside);
+  if (files_.exists(folder)) {
+    files_.rename(folder, aside);
+  }
+  published.commit();
+  files_.remove_all(aside);
+  return folder;
+}
+
+}  // namespace weft::trainer
