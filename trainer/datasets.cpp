@@ -18,6 +18,24 @@ data::TokenizeOptions tokenize_options(const RunConfig& config) {
   return options;
 }
 
+// Nothing is left out silently.
+void warn_of_losses(const data::SourceCounts& source) {
+  std::string losses;
+  const auto add = [&](std::int64_t count, const char* what) {
+    if (count > 0) {
+      losses += fmt::format("{}{} {}", losses.empty() ? "" : ", ", count, what);
+    }
+  };
+  add(source.empty, "empty");
+  add(source.no_target, "without a target");
+  add(source.overlong_dropped, "dropped as longer than max_length");
+  add(source.truncated, "cut to max_length");
+  add(source.split, "split at max_length");
+  if (!losses.empty()) {
+    log_warning("{}: of {} rows {}", source.path, source.rows, losses);
+  }
+}
+
 // Tokenises one dataset into its cache folder, unless that is done.
 fs::path tokenised(FileSystem& files, const data::TokenizeInput& dataset, const RunConfig& config,
                    const data::Tokenizer& tokenizer, const fs::path& cache) {
@@ -41,6 +59,9 @@ fs::path tokenised(FileSystem& files, const data::TokenizeInput& dataset, const 
            totals.documents, human_count(static_cast<double>(totals.tokens)),
            human_count(static_cast<double>(totals.trained_tokens)),
            result.reused ? " (tokenised before)" : "");
+  for (const data::SourceCounts& source : result.manifest.sources) {
+    warn_of_losses(source);
+  }
   return folder;
 }
 

@@ -34,12 +34,16 @@ void Trainer::restore() {
     load_tensors(point->folder, /*moments=*/true);
     optimizer_->set_steps(state_.counters["updates"]);
     last_saved_ = state_.step;
+    for (const Json& entry : state_.log_history) {
+      last_loss_ = entry.value("loss", last_loss_);
+    }
     log_info("resuming from {} (step {})", point->folder.string(), state_.step);
   }
   loader_ =
       std::make_unique<data::Loader>(train_sets_, train_loader_options(config_),
                                      data::LoaderState{state_.loader_epoch, state_.loader_batch});
   const fs::path out = config_.output_dir;
+  files_.make_folders(out);
   cut_metrics(files_, out / "metrics.jsonl", state_.step);
   metrics_ = std::make_unique<MetricsLog>(files_, out, state_.step, state_.log_history,
                                           config_.report_to == "tensorboard");
