@@ -3,7 +3,8 @@
     python compare_step.py --weft BUILD/bin/weft_bench_step --python VENV/bin/python \
         --out docs/results/cpu_step
 
-Runs both programs in turn, several rounds, so that a machine that slows down slows both. Options
+With --against-itself the other side is weft too, without --weft-arguments: what a setting costs or
+saves. Runs both programs in turn, several rounds, so that a machine that slows down slows both. Options
 that this script does not know go to both. Writes OUT.json with everything and OUT.md with a table,
 the machine, the commit and the command.
 
@@ -14,6 +15,7 @@ tokens_per_second, peak_rss_bytes, gemm_gflops and fraction_of_gemm.
 import argparse
 import json
 import pathlib
+import platform
 import shlex
 import statistics
 import subprocess
@@ -32,6 +34,8 @@ def parse_arguments():
     parser.add_argument("--min-speed", type=float, help="fail under this ratio of tokens/s")
     parser.add_argument("--max-memory", type=float, help="fail over this ratio of peak memory")
     parser.add_argument("--weft-arguments", default="", help="options for weft_bench_step alone")
+    parser.add_argument("--against-itself", action="store_true",
+                        help="compare with weft without --weft-arguments")
     return parser.parse_known_args()
 
 
@@ -60,9 +64,10 @@ def commit():
     return done.stdout.strip() or "unknown"
 
 
-def machine_line(runs):
-    machine = runs["peer"][0]["machine"]
-    return f"{machine['cpus']} × {machine['cpu']}"
+def machine():
+    with open("/proc/cpuinfo") as lines:
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} × {names[0] if names else platform.machine()}"
 
 
 def table(result):
@@ -77,10 +82,12 @@ def table(result):
         ("share of the GEMM rate", f"{weft['fraction_of_gemm']:.1%}",
          f"{peer['fraction_of_gemm']:.1%}", ""),
     ]
-    lines = ["| | weft | transformers + PEFT | weft / peer |", "| --- | --- | --- | --- |"]
+    lines = [f"| | {result['names'][0]} | {result['names'][1]} | ratio |",
+             "| --- | --- | --- | --- |"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
-    versions = ", ".join(f"{k} {v}" for k, v in result["runs"]["peer"][0]["versions"].items())
-    lines += ["", f"Machine: {result['machine']}. Commit: {result['commit']}. Peer: {versions}. "
+    versions = result["runs"]["peer"][0].get("versions", {})
+    peer_line = f" Peer: {', '.join(f'{k} {v}' for k, v in versions.items())}." if versions else ""
+    lines += ["", f"Machine: {result['machine']}. Commit: {result['commit']}.{peer_line} "
               f"Median of {result['rounds']} rounds, memory the largest.", "",
               f"Command: `{result['command']}`"]
     return "\n".join(lines) + "\n"
@@ -88,10 +95,14 @@ def table(result):
 
 def main():
     arguments, shared = parse_arguments()
+    names = ("weft", "transformers + PEFT")
     commands = {
         "weft": [arguments.weft, *shared, *shlex.split(arguments.weft_arguments)],
         "peer": [arguments.python, str(HERE / "peer_step.py"), *shared],
     }
+    if arguments.against_itself:
+        names = (f"weft {arguments.weft_arguments}", "weft")
+        commands["peer"] = [arguments.weft, *shared]
     runs = {"weft": [], "peer": []}
     for _ in range(arguments.rounds):
         for name, command in commands.items():
@@ -99,7 +110,7 @@ def main():
             print(name, {k: round(runs[name][-1][k], 3) for k in KEYS}, file=sys.stderr)
     weft, peer = summary(runs["weft"]), summary(runs["peer"])
     result = {"weft": weft, "peer": peer, "ratio": {key: weft[key] / peer[key] for key in KEYS},
-              "rounds": arguments.rounds, "machine": machine_line(runs), "commit": commit(),
+              "names": names, "rounds": arguments.rounds, "machine": machine(), "commit": commit(),
               "command": shlex.join(["python", "benchmarks/compare_step.py", *sys.argv[1:]]),
               "runs": runs}
     print(table(result))

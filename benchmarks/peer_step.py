@@ -18,7 +18,6 @@ rows, weighted as the model uses them; `fraction_of_gemm` is the rate of the ste
 
 import argparse
 import json
-import platform
 import resource
 import statistics
 import time
@@ -140,12 +139,6 @@ def run_steps(a, model):
     return seconds, losses
 
 
-def machine():
-    with open("/proc/cpuinfo") as lines:
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {"cpu": names[0] if names else platform.machine(), "cpus": len(names)}
-
-
 def main():
     a = parse_arguments()
     torch.set_num_threads(a.threads)
@@ -163,7 +156,7 @@ def main():
         "step_seconds": step, "steps_seconds": seconds, "peak_rss_bytes": peak,
         "gemm_gflops": statistics.mean(rates), "gemm_gflops_before_after": rates,
         "step_gflops": rate, "fraction_of_gemm": rate / statistics.mean(rates),
-        "flops_per_step": flops, "losses": losses, "settings": vars(a), "machine": machine(),
+        "flops_per_step": flops, "losses": losses, "settings": vars(a),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__,
                      "peft": peft.__version__},
     }))
