@@ -99,13 +99,21 @@ PublishedFolder::PublishedFolder(FileSystem& files, fs::path final_path)
     final_path_ = final_path_.parent_path();
   }
   temporary_ = parent_folder(final_path_) / temporary_folder_name(final_path_.filename().string());
-  files_.make_folders(temporary_);
+  try {
+    files_.make_folders(temporary_);
+  } catch (...) {  // it may be there, and only its parent not synced
+    discard();
+    throw;
+  }
 }
 
 PublishedFolder::~PublishedFolder() {
-  if (committed_) {
-    return;
+  if (!committed_) {
+    discard();
   }
+}
+
+void PublishedFolder::discard() {
   try {
     files_.remove_all(temporary_);
   } catch (const Error&) {

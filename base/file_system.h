@@ -115,6 +115,8 @@ class PublishedFolder {
   void commit();
 
  private:
+  void discard();
+
   FileSystem& files_;
   fs::path final_path_;
   fs::path temporary_;

@@ -24,13 +24,13 @@ void for_each_json_line(const std::function<void(Json, const std::string&)>& bod
   std::string line;
   std::int64_t number = 0;
   while (std::getline(std::cin, line)) {
-    const std::string where = fmt::format("line {}", ++number);
+    const std::string where = fmt::format("standard input:{}", ++number);
     if (line.find_first_not_of(" \t\r") == std::string::npos) {
       continue;
     }
     Json row = parse_json(line, where);
     if (!row.is_object()) {
-      fail_data("{}: expected a JSON object", where);
+      fail_data("{}: is not a JSON object; expected one a line", where);
     }
     body(std::move(row), where);
   }

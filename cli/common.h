@@ -17,7 +17,7 @@ namespace weft::cli {
 [[nodiscard]] ErrorKind kind_of(const std::exception& error);
 
 /// Calls body(row, where) for each line of standard input, parsed strictly as one JSON object;
-/// `where` is "line 3". Empty lines are passed over.
+/// `where` is "standard input:3". Empty lines are passed over.
 void for_each_json_line(const std::function<void(Json row, const std::string& where)>& body);
 
 /// Writes one JSON object as a line to standard output; a data Error when the reader has gone or

@@ -1,12 +1,16 @@
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/common.h"
 #include "cli/env_command.h"
 #include "cli/eval_command.h"
@@ -40,11 +44,28 @@ void add_commands(CLI::App& app) {
   weft::cli::add_env_command(app);
 }
 
+// CLI11 would only say that a subcommand is required.
+void check_verb(const CLI::App& app, int argc, char** argv) {
+  const std::string given = argc > 1 ? argv[1] : "-";
+  std::vector<std::string> verbs;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    verbs.push_back(verb->get_name());
+  }
+  if (given.starts_with('-') || std::find(verbs.begin(), verbs.end(), given) != verbs.end()) {
+    return;
+  }
+  const std::string nearest = weft::nearest_name(given, verbs);
+  weft::fail_config("there is no verb '{}'; {}", weft::printable(given),
+                    nearest.empty() ? "the verbs are " + weft::join(verbs, ", ")
+                                    : fmt::format("did you mean {}?", nearest));
+}
+
 int run(int argc, char** argv) {
   CLI::App app("weft fine-tunes Qwen3 models with LoRA.", "weft");
   app.set_version_flag("--version", "weft " WEFT_VERSION);
   app.require_subcommand(1);
   add_commands(app);
+  check_verb(app, argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -86,7 +86,7 @@ void score(const Options& options) {
     pending.clear();
     tokens = 0;
   };
-  for_each_json_line([&](const Json& row, const std::string& where) {
+  const auto add = [&](const Json& row, const std::string& where) {
     std::vector<std::int32_t> ids = ids_of(row, where, loaded);
     const auto length = static_cast<std::int64_t>(ids.size());
     if (!pending.empty() && tokens + length > options.batch_tokens) {
@@ -94,7 +94,15 @@ void score(const Options& options) {
     }
     tokens += length;
     pending.push_back(std::move(ids));
-  });
+  };
+  try {
+    for_each_json_line(add);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kData && !pending.empty()) {
+      run();  // the answers to the rows before the bad one
+    }
+    throw;
+  }
   run();
 }
 

@@ -1,5 +1,7 @@
 #include "data/ids_tokenizer.h"
 
+#include <utility>
+
 #include "base/error.h"
 #include "base/sha256.h"
 
@@ -8,8 +10,9 @@ namespace {
 
 class IdsTokenizer final : public Tokenizer {
  public:
-  explicit IdsTokenizer(std::int64_t vocab_size)
+  IdsTokenizer(std::int64_t vocab_size, std::string model)
       : vocab_size_(vocab_size),
+        model_(std::move(model)),
         sha256_(sha256_hex(fmt::format("ids without a tokenizer: {}", vocab_size))) {}
 
   void encode(std::string_view, SpecialTokens, std::vector<std::int32_t>&) const override {
@@ -23,20 +26,22 @@ class IdsTokenizer final : public Tokenizer {
   const std::string& sha256() const override { return sha256_; }
 
  private:
-  [[noreturn]] static void refuse() {
+  [[noreturn]] void refuse() const {
     fail_data(
-        "the model's folder has no tokenizer, so only rows of ids and shards can be used; add "
-        "tokenizer.json for text");
+        "{}: holds no tokenizer, so only rows of ids and shards can be used; add tokenizer.json "
+        "for text",
+        model_);
   }
 
   std::int64_t vocab_size_;
+  std::string model_;
   std::string sha256_;
 };
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_ids_tokenizer(std::int64_t vocab_size) {
-  return std::make_unique<IdsTokenizer>(vocab_size);
+std::unique_ptr<Tokenizer> make_ids_tokenizer(std::int64_t vocab_size, const fs::path& model) {
+  return std::make_unique<IdsTokenizer>(vocab_size, model.string());
 }
 
 }  // namespace weft::data

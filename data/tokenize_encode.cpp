@@ -34,6 +34,8 @@ std::int32_t find_end_token(const Tokenizer& tokenizer, const std::string& wante
       return *id;
     }
   }
+  std::vector<std::int32_t> ids;
+  tokenizer.encode("", SpecialTokens::kPlain, ids);  // one that knows ids alone says so itself
   fail_config("end_token: the tokenizer has no token {}; set end_token to one that it has",
               printable(join(names, " or ")));
 }

@@ -22,7 +22,7 @@ BaseModel load_base_model(FileSystem& files, const fs::path& folder, at::ScalarT
 
 std::unique_ptr<data::Tokenizer> load_model_tokenizer(FileSystem& files, const fs::path& folder) {
   if (data::tokenizer_files(files, folder).empty()) {
-    return data::make_ids_tokenizer(model::read_qwen3_config(files, folder).vocab_size);
+    return data::make_ids_tokenizer(model::read_qwen3_config(files, folder).vocab_size, folder);
   }
   return data::load_tokenizer(files, folder);
 }
