@@ -1,20 +1,17 @@
 #include "model/checkpoint_files.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <system_error>
 #include <vector>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/tokenizer.h"
 
 namespace weft::model {
 namespace {
 
-constexpr std::array<std::string_view, 8> kTokenizerFiles = {
-    "tokenizer.json",          "tokenizer_config.json", "vocab.json",          "merges.txt",
-    "special_tokens_map.json", "added_tokens.json",     "chat_template.jinja", "tokenizer.model"};
 constexpr std::string_view kGenerationConfig = "generation_config.json";
 
 bool is_plain_name(std::string_view name) {
@@ -84,17 +81,6 @@ void copy_file(FileSystem& files, const fs::path& from, const fs::path& to) {
   out->close();
 }
 
-std::size_t copy_existing(FileSystem& files, const fs::path& from, const fs::path& to,
-                          std::span<const std::string_view> names) {
-  std::size_t copied = 0;
-  for (const std::string_view name : names) {
-    if (!files.exists(from / name)) continue;
-    copy_file(files, from / name, to / name);
-    ++copied;
-  }
-  return copied;
-}
-
 }  // namespace
 
 fs::path locate_weight_file(const fs::path& folder, std::string_view name) {
@@ -125,14 +111,22 @@ fs::path locate_weight_file(const fs::path& folder, std::string_view name) {
 }
 
 void copy_side_files(FileSystem& files, const fs::path& from, const fs::path& to) {
-  copy_existing(files, from, to, kTokenizerFiles);
-  copy_existing(files, from, to, std::array{kGenerationConfig});
+  for (const std::string& name : data::tokenizer_files(files, from)) {
+    copy_file(files, from / name, to / name);
+  }
+  if (files.exists(from / kGenerationConfig)) {
+    copy_file(files, from / kGenerationConfig, to / kGenerationConfig);
+  }
 }
 
 void copy_tokenizer_files(FileSystem& files, const fs::path& from, const fs::path& to) {
-  if (copy_existing(files, from, to, kTokenizerFiles) == 0) {
-    std::vector<std::string> names(kTokenizerFiles.begin(), kTokenizerFiles.end());
-    fail_data("{}: holds no tokenizer: none of {}", from.string(), join(names, ", "));
+  const std::vector<std::string> names = data::tokenizer_files(files, from);
+  if (names.empty()) {
+    fail_data("{}: holds no tokenizer: neither tokenizer.json nor another of its files",
+              from.string());
+  }
+  for (const std::string& name : names) {
+    copy_file(files, from / name, to / name);
   }
 }
 

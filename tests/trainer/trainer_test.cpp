@@ -12,55 +12,17 @@
 #include "model/safetensors.h"
 #include "tests/model/fixture.h"
 #include "tests/support/temp_folder.h"
+#include "tests/trainer/run_testing.h"
 #include "trainer/base_model.h"
 
 namespace weft {
 namespace {
 
+using test::curve_of;
+using test::fixture_config;
+using test::metrics_of;
+using test::run;
 using ::testing::HasSubstr;
-
-trainer::RunConfig fixture_config(const std::string& curve, const fs::path& out,
-                                  std::vector<std::string> overrides = {}) {
-  const fs::path folder = test::fixture_folder() / "lora" / curve;
-  const Json json = read_json(posix_file_system(), folder / "curve.json");
-  overrides.push_back(
-      "model_name_or_path=" +
-      (test::fixture_folder() / "model" / json_string(json, "model", "curve")).string());
-  overrides.push_back(fmt::format("datasets=[{{path: {}}}]", (folder / "rows.jsonl").string()));
-  overrides.push_back("output_dir=" + out.string());
-  if (fs::exists(folder / "initial")) {
-    overrides.push_back("adapter_name_or_path=" + (folder / "initial").string());
-  }
-  return trainer::load_run_config(posix_file_system(), folder / "run.yaml", overrides).config;
-}
-
-std::vector<Json> metrics_of(const fs::path& out) {
-  std::vector<Json> lines;
-  const std::string text = read_file(posix_file_system(), out / "metrics.jsonl");
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    const std::size_t end = text.find('\n', begin);
-    lines.push_back(parse_json(text.substr(begin, end - begin), "metrics"));
-    begin = end + 1;
-  }
-  return lines;
-}
-
-// Losses and gradient norms of all logged steps, exact.
-std::vector<std::pair<double, double>> curve_of(const fs::path& out) {
-  std::vector<std::pair<double, double>> curve;
-  for (const Json& line : metrics_of(out)) {
-    if (line.contains("loss")) {
-      curve.emplace_back(line.at("loss").get<double>(), line.at("grad_norm").get<double>());
-    }
-  }
-  return curve;
-}
-
-void run(const trainer::RunConfig& config) {
-  trainer::Trainer trainer(posix_file_system(), config);
-  (void)trainer.run();
-}
 
 class CurveTest : public ::testing::TestWithParam<const char*> {};
 
