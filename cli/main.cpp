@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "cli/common.h"
 #include "cli/env_command.h"
+#include "cli/estimate_command.h"
 #include "cli/eval_command.h"
 #include "cli/export_command.h"
 #include "cli/generate_command.h"
@@ -33,6 +34,7 @@ int report(const char* what, weft::ErrorKind kind) {
 
 void add_commands(CLI::App& app) {
   weft::cli::add_tokenize_command(app);
+  weft::cli::add_estimate_command(app);
   weft::cli::add_train_command(app);
   weft::cli::add_eval_command(app);
   weft::cli::add_score_command(app);

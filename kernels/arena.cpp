@@ -33,7 +33,8 @@ at::Tensor Arena::take(at::IntArrayRef sizes, at::ScalarType dtype) {
     offset_ = 0;
   }
   if (block_ == blocks_.size()) {
-    add_block(std::max({bytes, reserved_bytes() / 2, kSmallestBlock}));
+    // Small steps: until the next reset the unused end of the last block is lost.
+    add_block(std::max({bytes, reserved_bytes() / 8, kSmallestBlock}));
   }
   at::Tensor result = blocks_[block_]
                           .narrow(0, offset_, bytes)

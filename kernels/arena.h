@@ -15,7 +15,7 @@ namespace weft::kernels {
 /// Contents are undefined. A tensor must not be used after its scope ends. One thread at a time.
 class Arena {
  public:
-  explicit Arena(c10::Device device) : device_(device) {}
+  explicit Arena(c10::Device device) : device_(device), planned_(device.type()) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
@@ -25,6 +25,11 @@ class Arena {
   /// Gives back everything. Blocks that were added because the first was too small are merged into
   /// one.
   void reset();
+
+  /// On the meta device, which has no memory, the arena only counts. This says for which device: on
+  /// a CPU some operators need temporaries that a GPU does not.
+  void plan_for(c10::DeviceType device) { planned_ = device; }
+  [[nodiscard]] c10::DeviceType planned_for() const { return planned_; }
 
   /// Bytes of all blocks.
   [[nodiscard]] std::int64_t reserved_bytes() const;
@@ -55,6 +60,7 @@ class Arena {
   void add_block(std::int64_t bytes);
 
   c10::Device device_;
+  c10::DeviceType planned_;
   std::vector<at::Tensor> blocks_;
   std::size_t block_ = 0;    ///< the block being filled
   std::int64_t offset_ = 0;  ///< first free byte in it

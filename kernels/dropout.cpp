@@ -34,6 +34,9 @@ void dropout(const at::Tensor& x, double p, std::uint64_t seed, std::uint64_t st
              const at::Tensor& out, bool accumulate) {
   check_tensor(x, x.sizes(), x.scalar_type(), "dropout x");
   check_tensor(out, x.sizes(), x.scalar_type(), "dropout out");
+  if (x.is_meta()) {
+    return;
+  }
   const at::Tensor kept =
       x *
       keep_factors(x.sizes(), p, seed, stream).to(x.device()).to(statistics_dtype(x.scalar_type()));

@@ -8,6 +8,9 @@ namespace weft::kernels {
 
 void embedding_forward(const at::Tensor& table, const at::Tensor& tokens, const at::Tensor& out) {
   check_tensor(out, {tokens.size(0), table.size(1)}, table.scalar_type(), "embedding out");
+  if (out.is_meta()) {
+    return;  // ATen cannot select there
+  }
   at::Tensor rows = out;
   at::index_select_out(rows, table, 0, tokens);
 }

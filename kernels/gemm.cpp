@@ -75,8 +75,10 @@ void multiply_widened(const at::Tensor& out, const at::Tensor& a, const at::Tens
 
 void gemm(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, Arena& scratch,
           bool accumulate, double alpha) {
+  const auto is_bf16 = [](const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; };
+  const bool widened = scratch.planned_for() == at::kCPU && (is_bf16(a) || is_bf16(b));
   if (a.size(1) != b.size(0) || out.size(0) != a.size(0) || out.size(1) != b.size(1) ||
-      a.scalar_type() != b.scalar_type()) {
+      (a.scalar_type() != b.scalar_type() && !widened)) {
     fail_internal("gemm of {} by {} into {}", describe(a), describe(b), describe(out));
   }
   if (out.numel() == 0) {
@@ -88,14 +90,18 @@ void gemm(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, Arena
     }
     return;
   }
-  if (out.is_cpu() && a.scalar_type() == at::kBFloat16) {
+  if (widened) {
     multiply_widened(out, a, b, scratch, accumulate, alpha);
   } else if (out.scalar_type() == a.scalar_type()) {
     multiply(out, a, b, accumulate, alpha);
   } else {
-    at::Tensor product = at::mm(a, b).to(out.scalar_type());
-    product.mul_(alpha);
-    accumulate ? out.add_(product) : out.copy_(product);
+    const Arena::Scope scope(scratch);
+    at::Tensor product = scratch.take(out.sizes(), a.scalar_type());
+    at::mm_out(product, a, b);
+    if (!accumulate) {
+      out.zero_();
+    }
+    out.add_(product, alpha);
   }
 }
 

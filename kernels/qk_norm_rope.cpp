@@ -54,6 +54,9 @@ void qk_norm_rope_forward(const at::Tensor& qkv, const HeadLayout& layout,
                           const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& positions,
                           const at::Tensor& rstd, const at::Tensor& normalized) {
   check(qkv, layout, q_weight, k_weight, cos, sin, positions, rstd, normalized);
+  if (qkv.is_meta()) {
+    return;  // ATen cannot pick rows of the tables there
+  }
   if (runs_on_cpu_loops(qkv)) {
     detail::qk_norm_rope_forward_cpu(qkv, layout, q_weight, k_weight, eps, cos, sin, positions,
                                      rstd, normalized);
@@ -82,6 +85,9 @@ void qk_norm_rope_backward(const at::Tensor& dqkv, const at::Tensor& qkv,
   check(dqkv, layout, q_weight, k_weight, cos, sin, positions, rstd, normalized);
   if (!normalized.defined()) {
     check_tensor(qkv, dqkv.sizes(), dqkv.scalar_type(), "qk_norm_rope qkv");
+  }
+  if (dqkv.is_meta()) {
+    return;
   }
   if (runs_on_cpu_loops(dqkv)) {
     detail::qk_norm_rope_backward_cpu(dqkv, qkv, normalized, layout, q_weight, k_weight, cos, sin,

@@ -79,7 +79,9 @@ void rms_norm_backward(const at::Tensor& dy, const at::Tensor& y, const at::Tens
 bool is_invertible(const at::Tensor& norm_weight) {
   // Below this a bf16 output may be subnormal, and its division loses what the rounding left.
   constexpr double kSmallest = 1e-5;
-  return norm_weight.numel() == 0 || norm_weight.abs().min().item<double>() > kSmallest;
+  // What is only planned has no values: a frozen norm of a real model is invertible.
+  return norm_weight.numel() == 0 || norm_weight.is_meta() ||
+         norm_weight.abs().min().item<double>() > kSmallest;
 }
 
 }  // namespace weft::kernels

@@ -2,12 +2,12 @@
 
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/index_select.h>
 
 #include <algorithm>
 #include <array>
 
 #include "kernels/cross_entropy.h"
+#include "kernels/embedding.h"
 #include "kernels/gemm.h"
 #include "kernels/rms_norm.h"
 #include "kernels/tensor_checks.h"
@@ -39,7 +39,7 @@ NormedRows normalise_rows(const LmHead& head, const at::Tensor& hidden, const at
                     scratch.take({rows.size(0)}, kernels::statistics_dtype(hidden.scalar_type())),
                     head.keep_norm ? scratch.take(sizes, hidden.scalar_type()) : at::Tensor()};
   at::Tensor picked = scratch.take(sizes, hidden.scalar_type());
-  at::index_select_out(picked, hidden, 0, rows);
+  kernels::embedding_forward(hidden, rows, picked);
   kernels::add_rms_norm_forward(picked, {}, head.norm, head.eps, result.normed, result.rstd,
                                 result.unit);
   return result;
@@ -60,12 +60,15 @@ void for_each_chunk(const LmHead& head, const at::Tensor& normed, Arena& scratch
   }
 }
 
-// The gradient of the logits in the dtype that the weights have, so that both products take it.
+// The gradient of the logits in the dtype that the weights have, so that both products take it; a
+// CPU takes it as it is.
 at::Tensor in_weight_dtype(const at::Tensor& gradient, const LmHead& head, Arena& scratch) {
-  if (gradient.scalar_type() == head.weight.scalar_type()) {
+  const at::ScalarType dtype = head.weight.scalar_type();
+  if (gradient.scalar_type() == dtype ||
+      (dtype == at::kBFloat16 && scratch.planned_for() == at::kCPU)) {
     return gradient;
   }
-  at::Tensor narrow = scratch.take(gradient.sizes(), head.weight.scalar_type());
+  at::Tensor narrow = scratch.take(gradient.sizes(), dtype);
   narrow.copy_(gradient);
   return narrow;
 }

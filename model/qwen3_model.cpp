@@ -48,6 +48,16 @@ void Qwen3Model::set_weight_gradients(Weights gradients) {
   find_norms_to_keep();
 }
 
+void Qwen3Model::plan_for(c10::DeviceType device) {
+  saved_.plan_for(device);
+  scratch_.plan_for(device);
+}
+
+std::int64_t Qwen3Model::table_bytes() const {
+  return rope_.cos.defined() ? static_cast<std::int64_t>(rope_.cos.nbytes() + rope_.sin.nbytes())
+                             : 0;
+}
+
 LayerParameters Qwen3Model::layer_parameters(std::int64_t index) const {
   const auto at = static_cast<std::size_t>(index);
   LayerParameters layer;

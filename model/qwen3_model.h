@@ -63,9 +63,13 @@ class Qwen3Model {
   /// one, [V] fp32.
   [[nodiscard]] at::Tensor decode(KvCache& cache, const at::Tensor& tokens);
 
-  /// Bytes that the passes' buffers hold now: kept activations, temporaries.
+  /// For a model on the meta device: its buffers count what passes on this kind of device take.
+  void plan_for(c10::DeviceType device);
+
+  /// Bytes that the passes' buffers hold now: kept activations, temporaries, tables of RoPE.
   [[nodiscard]] std::int64_t saved_bytes() const { return saved_.reserved_bytes(); }
   [[nodiscard]] std::int64_t scratch_bytes() const { return scratch_.reserved_bytes(); }
+  [[nodiscard]] std::int64_t table_bytes() const;
 
  private:
   [[nodiscard]] LayerContext context_for(const PackedBatch& batch, std::int64_t positions);

@@ -68,6 +68,7 @@ for program in $(programs); do
     # By the name the program asks for, which is the soname.
     cp -Lu "$library" "$out/lib/"
   done
+  cmake -DFILE="$out/bin/$(basename "$program")" -P "$root/cmake/bundle_rpath.cmake" >/dev/null
 done
 cp "$root/LICENSE" "$out/"
 write_launcher

@@ -14,6 +14,10 @@ BaseModel load_base_model(FileSystem& files, const fs::path& folder, at::ScalarT
                           c10::Device device) {
   BaseModel base;
   base.config = model::read_qwen3_config(files, folder);
+  if (device.is_meta()) {
+    base.weights = model::allocate_weights(base.config, dtype, device);
+    return base;
+  }
   const auto reader = model::CheckpointReader::open(files, folder);
   base.weights = model::allocate_weights(base.config, dtype, device);
   model::load_weights(reader, base.config, base.weights);

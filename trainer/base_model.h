@@ -12,7 +12,8 @@
 
 namespace weft::trainer {
 
-/// A model folder read into weights of the given type on the given device.
+/// A model folder read into weights of the given type on the given device; on the meta device only
+/// its configuration is read.
 struct BaseModel {
   model::Qwen3Config config;
   model::Weights weights;

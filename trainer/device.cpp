@@ -24,6 +24,20 @@ std::string why_no_cuda() {
   return at::hasCUDA() ? "" : "LibTorch finds no usable GPU";
 }
 
+// A number of kilobytes of a file in /proc, in bytes; 0 when it is not there.
+std::uint64_t proc_bytes(const char* path, const std::string& name) {
+  std::ifstream file(path);
+  std::string word;
+  while (file >> word) {
+    if (word == name) {
+      std::uint64_t kilobytes = 0;
+      file >> kilobytes;
+      return kilobytes * 1024;
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 c10::Device resolve_device(const std::string& name) {
@@ -50,17 +64,10 @@ at::ScalarType resolve_dtype(const std::string& name, c10::Device device) {
   return device.is_cuda() ? at::kBFloat16 : at::kFloat;
 }
 
-std::uint64_t peak_memory_bytes() {
-  std::ifstream status("/proc/self/status");
-  std::string word;
-  while (status >> word) {
-    if (word == "VmHWM:") {
-      std::uint64_t kilobytes = 0;
-      status >> kilobytes;
-      return kilobytes * 1024;
-    }
-  }
-  return 0;
+std::uint64_t available_memory_bytes(c10::Device device) {
+  return device.is_cpu() ? proc_bytes("/proc/meminfo", "MemAvailable:") : 0;
 }
+
+std::uint64_t peak_memory_bytes() { return proc_bytes("/proc/self/status", "VmHWM:"); }
 
 }  // namespace weft::trainer

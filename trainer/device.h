@@ -14,6 +14,10 @@ namespace weft::trainer {
 /// "fp32", "bf16" or "auto" (bf16 on a GPU, fp32 on a CPU).
 [[nodiscard]] at::ScalarType resolve_dtype(const std::string& name, c10::Device device);
 
+/// Memory that a process may still take on this device, in bytes: what the kernel calls available
+/// on a CPU; 0 where it can't be told.
+[[nodiscard]] std::uint64_t available_memory_bytes(c10::Device device);
+
 /// Peak resident memory of this process, in bytes.
 [[nodiscard]] std::uint64_t peak_memory_bytes();
 

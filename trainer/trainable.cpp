@@ -41,9 +41,11 @@ class FullTrainable final : public Trainable {
   FullTrainable(FileSystem& files, const fs::path& folder, at::ScalarType dtype, c10::Device device)
       : base_folder_(folder), config_(model::read_qwen3_config(files, folder)) {
     lay_out(dtype, device);
-    const auto reader = model::CheckpointReader::open(files, folder);
-    model::load_weights(reader, config_, masters_);
-    stored_dtype_ = reader.info("model.embed_tokens.weight").dtype;
+    if (!device.is_meta()) {
+      const auto reader = model::CheckpointReader::open(files, folder);
+      model::load_weights(reader, config_, masters_);
+      stored_dtype_ = reader.info("model.embed_tokens.weight").dtype;
+    }
     model_ = std::make_unique<model::Qwen3Model>(config_, weights_);
     refresh();
     model_->set_weight_gradients(gradients_);
@@ -140,7 +142,9 @@ std::unique_ptr<Trainable> make_trainable(FileSystem& files, const RunConfig& co
   BaseModel base = load_base_model(files, folder, dtype, device);
   if (config.adapter_name_or_path.empty()) {
     adapters::LoraAdapters adapters(base.config, peft_config(config), dtype, device);
-    adapters.initialise(static_cast<std::uint64_t>(config.seed));
+    if (!device.is_meta()) {
+      adapters.initialise(static_cast<std::uint64_t>(config.seed));
+    }
     return std::make_unique<LoraTrainable>(std::move(base), std::move(adapters));
   }
   adapters::LoraAdapters adapters = adapters::read_peft_adapter(

@@ -27,7 +27,8 @@ class Trainable {
 };
 
 /// Loads the base and builds what the config asks for: new adapters, given ones to go on with, or
-/// all weights.
+/// all weights. On the meta device only config.json (and a given adapter) is read, and nothing has
+/// values: for planning.
 [[nodiscard]] std::unique_ptr<Trainable> make_trainable(FileSystem& files, const RunConfig& config,
                                                         at::ScalarType dtype, c10::Device device);
 

@@ -13,6 +13,7 @@
 #include "trainer/base_model.h"
 #include "trainer/datasets.h"
 #include "trainer/device.h"
+#include "trainer/memory_plan.h"
 #include "trainer/signals.h"
 
 namespace weft::trainer {
@@ -60,6 +61,7 @@ Trainer::Trainer(FileSystem& files, RunConfig config) : files_(files), config_(s
   state_.identity["data"] = data_fingerprint(train_sets_);
   state_.settings = config_.settings();
 
+  check_memory(files_, config_, dtype, device);
   trainable_ = make_trainable(files_, config_, dtype, device);
   trainable_->model().set_recompute(config_.gradient_checkpointing);
   optimizer_ = std::make_unique<AdamWOptimizer>(

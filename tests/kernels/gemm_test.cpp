@@ -96,6 +96,21 @@ TEST(Gemm, CollectsNarrowOperandsInFp32) {
   EXPECT_TRUE(test::near(out, exact, 2e-5));
 }
 
+// The gradient of the logits stays fp32 beside a bf16 head: no rounding, and no second copy of it.
+TEST(Gemm, TakesAnFp32OperandBesideANarrowOne) {
+  Arena scratch(kCpu);
+  const at::Tensor wide = random_normal({33, 70}, at::kFloat, 1);
+  const at::Tensor narrow = random_normal({70, 9}, at::kBFloat16, 2);
+  const at::Tensor exact = at::mm(wide.to(at::kDouble), narrow.to(at::kDouble));
+  const at::Tensor out = poisoned({33, 9}, at::kFloat);
+  gemm(out, wide, narrow, scratch);
+  EXPECT_TRUE(test::near(out, exact, 2e-5));
+  const at::Tensor turned = poisoned({9, 33}, at::kFloat);
+  gemm(turned, narrow.t(), wide.t(), scratch);
+  EXPECT_TRUE(test::near(turned, exact.t(), 2e-5));
+  EXPECT_LT(scratch.peak_bytes(), wide.numel() * 4 + narrow.numel() * 8);
+}
+
 // Over 4 Mi elements, so that the right operand is widened in several pieces.
 TEST(Gemm, WidensALargeOperandPieceByPiece) {
   Arena scratch(kCpu);
@@ -146,7 +161,7 @@ TEST(Gemm, NamesTheShapesThatDoNotFit) {
   EXPECT_EQ(error(poisoned({2, 5}, at::kFloat), a, b),
             "gemm of [2, 3] Float by [3, 4] Float into [2, 5] Float");
   EXPECT_THAT(error(poisoned({2, 3}, at::kFloat), a, a), HasSubstr("gemm of"));
-  EXPECT_THAT(error(poisoned({2, 4}, at::kFloat), a, b.to(at::kBFloat16)), HasSubstr("BFloat16"));
+  EXPECT_THAT(error(poisoned({2, 4}, at::kFloat), a, b.to(at::kHalf)), HasSubstr("Half"));
 }
 
 }  // namespace

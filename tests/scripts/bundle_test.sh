@@ -10,6 +10,12 @@ fail() { echo "bundle_test: $*" >&2; exit 1; }
 "$1/scripts/bundle.sh" "$work/made"
 mv "$work/made" "$work/moved"
 [ -z "$(find "$work/moved" -name 'libtorch*' -o -name '*python*')" ] || fail "LibTorch or Python is inside"
+for program in "$work"/moved/bin/*; do
+  case $(readelf -d "$program" | grep -E 'RPATH|RUNPATH') in
+    *'[$ORIGIN/../lib]'*) ;;
+    *) fail "$program looks for libraries elsewhere: $(readelf -d "$program" | grep -E 'RPATH|RUNPATH')" ;;
+  esac
+done
 version=$("$work/moved/run" weft --version)
 case $version in
   "weft "*) ;;

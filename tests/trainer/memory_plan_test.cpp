@@ -1,0 +1,138 @@
+// What was planned against what a real run allocates, by an allocator that counts.
+
+#include "trainer/memory_plan.h"
+
+#include <c10/core/CPUAllocator.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "base/text.h"
+#include "model/init.h"
+#include "model/presets.h"
+#include "tests/support/caught.h"
+#include "tests/support/temp_folder.h"
+#include "tests/trainer/run_testing.h"
+
+namespace weft {
+namespace {
+
+using ::testing::HasSubstr;
+
+// LibTorch's CPU memory, counted.
+class CountingAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(std::size_t bytes) override {
+    auto* block = new Block{inner_->allocate(bytes), this, static_cast<std::int64_t>(bytes)};
+    const std::int64_t now = current_.fetch_add(block->bytes) + block->bytes;
+    peak_ = std::max<std::int64_t>(peak_, now);
+    return {block->data.get(), block, &CountingAllocator::release, c10::Device(c10::kCPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
+  void copy_data(void* to, const void* from, std::size_t bytes) const override {
+    default_copy_data(to, from, bytes);
+  }
+  [[nodiscard]] std::int64_t peak() const { return peak_; }
+
+ private:
+  struct Block {
+    c10::DataPtr data;
+    CountingAllocator* owner;
+    std::int64_t bytes;
+  };
+  static void release(void* context) {
+    auto* block = static_cast<Block*>(context);
+    block->owner->current_ -= block->bytes;
+    delete block;
+  }
+
+  c10::Allocator* inner_ = c10::GetCPUAllocator();
+  std::atomic<std::int64_t> current_ = 0;
+  std::atomic<std::int64_t> peak_ = 0;
+};
+
+// A model large enough that its buffers are what counts, and rows that fill whole micro-batches.
+class MemoryPlanTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const model::Qwen3Config config = model::override_config(
+        model::preset_config("tiny", 8192),
+        {"hidden_size=256", "num_hidden_layers=4", "intermediate_size=768", "head_dim=64"});
+    PublishedFolder folder(posix_file_system(), temp_ / "model");
+    model::write_random_checkpoint(posix_file_system(), folder.path(), config, {});
+    folder.commit();
+    std::string ids;
+    for (int i = 0; i < 512; ++i) {
+      ids += fmt::format("{}{}", i == 0 ? "" : ", ", 1 + i * 7 % 8000);
+    }
+    std::string rows;
+    for (int i = 0; i < 8; ++i) {
+      rows += fmt::format("{{\"ids\": [{0}], \"labels\": [{0}]}}\n", ids);
+    }
+    publish_file(posix_file_system(), temp_ / "rows.jsonl", rows);
+  }
+
+  trainer::RunConfig config(const std::vector<std::string>& more) {
+    std::string text = fmt::format(
+        "model_name_or_path: {}\noutput_dir: {}\ndatasets: [{}]\nmax_length: 512\n"
+        "per_device_train_batch_size: 2\nmax_steps: 3\nlora_rank: 16\ndevice: cpu\n",
+        (temp_ / "model").string(), (temp_ / "out").string(), (temp_ / "rows.jsonl").string());
+    return trainer::parse_run_config(text, "run.yaml", more).config;
+  }
+
+  test::TempFolder temp_;
+};
+
+TEST_P(MemoryPlanTest, IsWithinFivePercentOfWhatARunAllocates) {
+  std::vector<std::string> settings;
+  for (const std::string_view word : split(GetParam(), ' ')) {
+    settings.emplace_back(word);
+  }
+  const trainer::RunConfig run_config = config(settings);
+  const at::ScalarType dtype = run_config.dtype == "bf16" ? at::kBFloat16 : at::kFloat;
+  const trainer::MemoryPlan plan = trainer::plan_memory(
+      posix_file_system(), run_config, dtype, at::kCPU, {2, run_config.gradient_checkpointing});
+  auto& counter = *new CountingAllocator;  // for as long as the process
+  c10::SetCPUAllocator(&counter, /*priority=*/100);
+  (void)test::run(run_config);
+  const auto measured = static_cast<double>(counter.peak());
+  EXPECT_NEAR(static_cast<double>(plan.total()), measured, 0.05 * measured)
+      << "weights " << plan.weights << ", trained " << plan.trained << ", activations "
+      << plan.activations << ", workspace " << plan.workspace;
+}
+INSTANTIATE_TEST_SUITE_P(Runs, MemoryPlanTest,
+                         ::testing::Values("dtype=fp32", "dtype=bf16",
+                                           "dtype=fp32 gradient_checkpointing=true",
+                                           "dtype=fp32 finetuning_type=full",
+                                           "dtype=bf16 finetuning_type=full"));
+
+class LargestBatchTest : public MemoryPlanTest {};
+
+TEST_P(LargestBatchTest, IsTheLastThatFits) {
+  const trainer::RunConfig run_config = config({});
+  FileSystem& files = posix_file_system();
+  const auto total = [&](std::int64_t documents) {
+    return trainer::plan_memory(files, run_config, at::kFloat, at::kCPU, {documents, false})
+        .total();
+  };
+  EXPECT_LT(total(1), total(2));
+  const std::int64_t bytes = total(5) + 1;
+  EXPECT_EQ(trainer::largest_batch(files, run_config, at::kFloat, at::kCPU, bytes, false), 5);
+  EXPECT_GT(trainer::largest_batch(files, run_config, at::kFloat, at::kCPU, bytes, true), 5);
+  EXPECT_EQ(trainer::largest_batch(files, run_config, at::kFloat, at::kCPU, 1000, false), 0);
+}
+
+TEST_P(LargestBatchTest, MoreTokensThanCanBePackedAreRefused) {
+  const trainer::RunConfig run_config = config({});
+  EXPECT_THAT(test::caught([&] {
+                (void)trainer::plan_memory(posix_file_system(), run_config, at::kFloat, at::kCPU,
+                                           {std::int64_t{1} << 40, false});
+              }).what(),
+              HasSubstr("micro-batch"));
+}
+INSTANTIATE_TEST_SUITE_P(One, LargestBatchTest, ::testing::Values(""));
+
+}  // namespace
+}  // namespace weft
