@@ -1,11 +1,13 @@
 #include "cli/train_command.h"
 
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "cli/common.h"
 #include "trainer/run_config.h"
 #include "trainer/run_lock.h"
@@ -18,6 +20,7 @@ namespace {
 struct Options {
   std::string config;
   std::vector<std::string> overrides;
+  std::string profile;
 };
 
 void print_result(const trainer::RunConfig& config, const trainer::RunResult& result) {
@@ -56,7 +59,16 @@ void train(const Options& options) {
   // After the checks: a run that is refused must not replace the config of the one that is there.
   publish_file(files, fs::path(config.output_dir) / "config.yaml", config.to_yaml());
   log_info("{}", trainer.summary());
+  if (options.profile.empty()) {
+    print_result(config, trainer.run());
+    return;
+  }
+  const Trace trace;
   print_result(config, trainer.run());
+  trace.write(files, options.profile);
+  std::fputs(trace.summary().c_str(), stdout);
+  flush_output();
+  log_info("the trace is in {}: open it in chrome://tracing or ui.perfetto.dev", options.profile);
 }
 
 }  // namespace
@@ -67,6 +79,9 @@ void add_train_command(CLI::App& app) {
       app.add_subcommand("train", "Train an adapter, or all weights; resumes by itself");
   command->add_option("config", options->config, "The run's YAML file")->required();
   command->add_option("overrides", options->overrides, "key=value, winning over the file");
+  command->add_option(
+      "--profile", options->profile,
+      "Write a Chrome trace of the run to this file, and print what takes the time");
   command->callback([options] { train(*options); });
 }
 

@@ -1,5 +1,6 @@
 #include "model/decoder_layer.h"
 
+#include "base/trace.h"
 #include "kernels/attention.h"
 #include "kernels/rms_norm.h"
 #include "kernels/swiglu.h"
@@ -68,18 +69,21 @@ void attention_block_forward(const LayerParameters& layer, const LayerContext& c
   const std::int64_t tokens = x.size(0);
   const at::ScalarType dtype = x.scalar_type();
   const at::ScalarType wide = kernels::statistics_dtype(dtype);
+  TracePhase phase("norm");
   tape.input_normed = saved.take(x.sizes(), dtype);
   tape.input_rstd = saved.take({tokens}, wide);
   tape.input_unit = layer.keep_input_norm ? saved.take(x.sizes(), dtype) : at::Tensor();
   kernels::add_rms_norm_forward(x, delta, weights.input_norm, context.eps, tape.input_normed,
                                 tape.input_rstd, tape.input_unit);
 
+  phase.next("qkv");
   tape.qkv = saved.take({tokens, heads.row()}, dtype);
   tape.s_qkv = take_s(adapters.qkv, x, saved);
   kernels::lora_linear_forward(tape.input_normed, weights.qkv, adapters.qkv, tape.qkv, tape.s_qkv,
                                context.training, dropout_key(layer, context, Projection::kQkv),
                                scratch);
 
+  phase.next("qk norm, rope");
   tape.qk_rstd = saved.take({tokens, heads.rotated()}, wide);
   tape.qk_unit = layer.keep_qk_norm ? saved.take({tokens, heads.rotated() * heads.head_dim}, dtype)
                                     : at::Tensor();
@@ -87,10 +91,12 @@ void attention_block_forward(const LayerParameters& layer, const LayerContext& c
                                 context.rope.cos, context.rope.sin, context.batch->positions,
                                 tape.qk_rstd, tape.qk_unit);
 
+  phase.next("attention");
   tape.attention = saved.take({tokens, heads.heads_q * heads.head_dim}, dtype);
   tape.lse = saved.take({heads.heads_q * tokens}, wide);
   attend(layer, context, tape.qkv, tape, scratch);
 
+  phase.next("o");
   tape.s_o = take_s(adapters.o, x, saved);
   kernels::lora_linear_forward(tape.attention, weights.o, adapters.o, out, tape.s_o,
                                context.training, dropout_key(layer, context, Projection::kO),
@@ -104,12 +110,14 @@ void mlp_block_forward(const LayerParameters& layer, const LayerContext& context
   const LayerAdapters& adapters = adapters_of(layer);
   const std::int64_t tokens = x.size(0);
   const at::ScalarType dtype = x.scalar_type();
+  TracePhase phase("norm");
   tape.post_normed = saved.take(x.sizes(), dtype);
   tape.post_rstd = saved.take({tokens}, kernels::statistics_dtype(dtype));
   tape.post_unit = layer.keep_post_norm ? saved.take(x.sizes(), dtype) : at::Tensor();
   kernels::add_rms_norm_forward(x, delta, weights.post_norm, context.eps, tape.post_normed,
                                 tape.post_rstd, tape.post_unit);
 
+  phase.next("gate, up");
   tape.gate_up = saved.take({tokens, weights.gate_up.size(0)}, dtype);
   tape.s_gate_up = take_s(adapters.gate_up, x, saved);
   tape.s_down = take_s(adapters.down, x, saved);
@@ -119,7 +127,9 @@ void mlp_block_forward(const LayerParameters& layer, const LayerContext& context
 
   const Arena::Scope scope(scratch);
   const at::Tensor hidden = scratch.take({tokens, weights.down.size(1)}, dtype);
+  phase.next("swiglu");
   kernels::swiglu_forward(tape.gate_up, hidden);
+  phase.next("down");
   kernels::lora_linear_forward(hidden, weights.down, adapters.down, delta, tape.s_down,
                                context.training, dropout_key(layer, context, Projection::kDown),
                                scratch);
@@ -133,6 +143,7 @@ void mlp_block_backward(const LayerParameters& layer, const LayerContext& contex
   const std::int64_t tokens = dx.size(0);
   const Arena::Scope scope(scratch);
 
+  TracePhase phase("down backward");
   // `hidden` arrives at SwiGLU as a gradient and leaves as the forward's output, which the adapter
   // of `down` needs.
   const at::Tensor hidden = scratch.take({tokens, weights.down.size(1)}, dtype);
@@ -140,10 +151,13 @@ void mlp_block_backward(const LayerParameters& layer, const LayerContext& contex
   const at::Tensor ds_down = take_s(adapters.down, dx, scratch);
   kernels::lora_linear_backward_input(dx, weights.down, adapters.down, tape.s_down, ds_down, hidden,
                                       down_key, scratch);
+  phase.next("swiglu backward");
   kernels::swiglu_backward(tape.gate_up, hidden);
+  phase.next("down backward");
   kernels::lora_linear_backward_weights(dx, hidden, adapters.down, ds_down,
                                         gradient_of(layer, &LayerWeights::down), down_key, scratch);
 
+  phase.next("gate, up backward");
   const at::Tensor& d_gate_up = tape.gate_up;
   const at::Tensor d_normed = scratch.take(dx.sizes(), dtype);
   const DropoutKey key = dropout_key(layer, context, Projection::kGateUp);
@@ -152,6 +166,7 @@ void mlp_block_backward(const LayerParameters& layer, const LayerContext& contex
                                       ds, d_normed, key, scratch);
   kernels::lora_linear_backward_weights(d_gate_up, tape.post_normed, adapters.gate_up, ds,
                                         gradient_of(layer, &LayerWeights::gate_up), key, scratch);
+  phase.next("norm backward");
   kernels::rms_norm_backward(d_normed, tape.post_normed, tape.post_unit, weights.post_norm,
                              tape.post_rstd, dx, gradient_of(layer, &LayerWeights::post_norm));
 }
@@ -163,6 +178,7 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
   const LayerAdapters& adapters = adapters_of(layer);
   const Arena::Scope scope(scratch);
 
+  TracePhase phase("o backward");
   const at::Tensor d_attention = scratch.take(tape.attention.sizes(), dx.scalar_type());
   const DropoutKey o_key = dropout_key(layer, context, Projection::kO);
   const at::Tensor ds_o = take_s(adapters.o, dx, scratch);
@@ -171,14 +187,17 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
   kernels::lora_linear_backward_weights(dx, tape.attention, adapters.o, ds_o,
                                         gradient_of(layer, &LayerWeights::o), o_key, scratch);
 
+  phase.next("attention backward");
   const at::Tensor d_qkv = scratch.take(tape.qkv.sizes(), dx.scalar_type());
   kernels::attention_backward(d_attention, tape.qkv, context.heads, context.batch->cu_seqlens,
                               tape.attention, tape.lse, d_qkv, scratch);
+  phase.next("qk norm, rope backward");
   kernels::qk_norm_rope_backward(
       d_qkv, tape.qkv, tape.qk_unit, context.heads, weights.q_norm, weights.k_norm,
       context.rope.cos, context.rope.sin, context.batch->positions, tape.qk_rstd,
       gradient_of(layer, &LayerWeights::q_norm), gradient_of(layer, &LayerWeights::k_norm));
 
+  phase.next("qkv backward");
   const DropoutKey key = dropout_key(layer, context, Projection::kQkv);
   const at::Tensor ds = take_s(adapters.qkv, dx, scratch);
   const at::Tensor d_normed =
@@ -188,6 +207,7 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
   kernels::lora_linear_backward_weights(d_qkv, tape.input_normed, adapters.qkv, ds,
                                         gradient_of(layer, &LayerWeights::qkv), key, scratch);
   if (input_gradient) {
+    phase.next("norm backward");
     kernels::rms_norm_backward(d_normed, tape.input_normed, tape.input_unit, weights.input_norm,
                                tape.input_rstd, dx, gradient_of(layer, &LayerWeights::input_norm));
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/trace.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/embedding.h"
 #include "kernels/gemm.h"
@@ -55,6 +56,7 @@ void for_each_chunk(const LmHead& head, const at::Tensor& normed, Arena& scratch
     const std::int64_t count = std::min(step, normed.size(0) - first);
     const at::Tensor rows = normed.narrow(0, first, count);
     const at::Tensor logits = scratch.take({count, head.weight.size(0)}, wide);
+    const TracePhase phase("head");
     kernels::gemm(logits, rows, head.weight.t(), scratch);
     body(first, rows, logits);
   }
@@ -117,8 +119,10 @@ at::Tensor head_forward_backward(const LmHead& head, const at::Tensor& hidden,
       head, rows.normed, scratch,
       [&](std::int64_t first, const at::Tensor& normed, const at::Tensor& logits) {
         const std::int64_t count = logits.size(0);
+        TracePhase phase("loss");
         kernels::cross_entropy_forward_backward(logits, batch.targets.narrow(0, first, count),
                                                 scale, log_probs.narrow(0, first, count));
+        phase.next("head backward");
         const at::Tensor d_logits = in_weight_dtype(logits, head, scratch);
         kernels::gemm(d_normed.narrow(0, first, count), d_logits, head.weight, scratch);
         if (head.weight_gradient.defined()) {

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "base/trace.h"
 #include "model/flops.h"
 #include "trainer/base_model.h"
 #include "trainer/datasets.h"
@@ -116,6 +117,7 @@ double Trainer::epoch_now() const {
 Trainer::GlobalBatch Trainer::next_global_batch() {
   // An update never mixes two epochs: the last one of an epoch may have fewer micro-batches, as in
   // transformers.
+  const TracePhase phase("data");
   GlobalBatch batch;
   const std::int64_t epoch = loader_->state().epoch;
   for (std::int64_t i = 0;
@@ -178,8 +180,10 @@ void Trainer::update(const GlobalBatch& batch, Interval& interval) {
   if (batch.trained_tokens == 0) {
     log_warning("step {}: no token of this batch is a target; nothing is updated", state_.step + 1);
   } else {
+    TracePhase phase("step");  // what is in it and has no name of its own
     optimizer_->zero_gradients();
     const double loss_sum = accumulate(batch);
+    phase.next("optimizer");
     const double norm = optimizer_->gradient_norm();
     if (std::isfinite(loss_sum) && std::isfinite(norm)) {
       const double clip =
@@ -238,6 +242,7 @@ bool Trainer::due(const std::string& strategy, std::int64_t every) const {
 }
 
 bool Trainer::evaluate_now() {
+  const TracePhase phase("evaluation");
   evaluation_ = evaluate(trainable_->model(), eval_sets_, eval_loader_options(config_));
   last_evaluated_ = state_.step;
   metrics_->add(EvalMetrics{state_.step, epoch_now(), evaluation_->values()});

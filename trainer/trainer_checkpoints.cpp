@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "model/safetensors.h"
 #include "trainer/checkpoint_find.h"
 #include "trainer/checkpoint_retention.h"
@@ -71,6 +72,7 @@ void Trainer::load_tensors(const fs::path& folder, bool moments) {
 }
 
 void Trainer::save_checkpoint() {
+  const TracePhase phase("saving");
   const data::LoaderState at = loader_->state();
   state_.loader_epoch = at.epoch;
   state_.loader_batch = at.batch;

@@ -77,6 +77,22 @@ TEST(Streams, AReaderThatGoesAwayIsAnErrorAndNoDeath) {
   EXPECT_THAT(content(temp / "err"), HasSubstr("standard output"));
 }
 
+TEST(Streams, AProfileSaysWhatTakesTheTime) {
+  const TempFolder temp;
+  std::vector<std::string> command = train_arguments(temp / "out");
+  command.insert(command.end(), {"--profile", (temp / "trace.json").string()});
+  const ProcessResult result = weft(command);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  for (const char* phase : {"attention backward", "gate, up", "head", "optimizer", "saving"}) {
+    EXPECT_THAT(result.out, HasSubstr(phase));
+  }
+  const Json trace = parse_json(content(temp / "trace.json"), "trace");
+  // Two layers, two micro-batches a step, two steps.
+  EXPECT_EQ(std::count_if(trace.at("traceEvents").begin(), trace.at("traceEvents").end(),
+                          [](const Json& event) { return event.at("name") == "attention"; }),
+            8);
+}
+
 TEST(Streams, TokenizerVerbsAreInverse) {
   const std::string model = (fixtures() / "tokenizer/tiny_bpe").string();
   const std::string text = "{\"text\":\"A warp, a weft: größer\"}\n";
