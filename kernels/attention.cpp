@@ -1,7 +1,5 @@
 #include "kernels/attention.h"
 
-#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
-#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/softmax.h>
@@ -11,6 +9,7 @@
 #include <limits>
 #include <tuple>
 
+#include "kernels/attention_cpu.h"
 #include "kernels/tensor_checks.h"
 
 namespace weft::kernels {
@@ -57,16 +56,7 @@ at::Tensor masked_scores(const at::Tensor& q, const at::Tensor& k, double scale)
 // `fused`: by ATen's own attention for CPUs; else by a composition, for devices without one.
 std::tuple<at::Tensor, at::Tensor> forward_document(const Heads& heads, double scale, bool fused) {
   if (fused) {
-    auto [out, lse] = at::_scaled_dot_product_flash_attention_for_cpu(
-        heads.q, heads.k, heads.v, /*dropout_p=*/0.0,
-        /*is_causal=*/true, /*attn_mask=*/{}, scale);
-    // Where no score is a number it returns zeros, and a finite lse: a NaN must not end here.
-    const at::Tensor total = heads.q.sum() + heads.k.sum() + heads.v.sum();
-    if (!std::isfinite(total.item<double>())) {
-      out = out + std::numeric_limits<double>::quiet_NaN();
-      lse = lse + std::numeric_limits<double>::quiet_NaN();
-    }
-    return {out, lse};
+    return detail::attend_cpu(heads.q, heads.k, heads.v, scale);
   }
   const at::Tensor scores = masked_scores(heads.q, heads.k, scale);
   const at::Tensor lse = scores.logsumexp(-1);
@@ -81,10 +71,7 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_document(const at::Tenso
                                                                  const at::Tensor& lse,
                                                                  double scale, bool fused) {
   if (fused) {
-    return at::_scaled_dot_product_flash_attention_for_cpu_backward(
-        dout, heads.q, heads.k, heads.v, out, lse,
-        /*dropout_p=*/0.0, /*is_causal=*/true,
-        /*attn_mask=*/{}, scale);
+    return detail::attend_backward_cpu(dout, heads.q, heads.k, heads.v, out, lse, scale);
   }
   const std::int64_t groups = heads.q.size(1) / heads.k.size(1);
   const auto sum_groups = [&](const at::Tensor& x) {

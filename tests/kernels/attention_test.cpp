@@ -165,6 +165,15 @@ TEST(Attention, TakesALongDocument) {
   expect_precise(Case({2, 1, 6}, {0, 3, 703}, at::kBFloat16));
 }
 
+// Lengths on both sides of where a CPU takes the queries in parts, and some that do not divide.
+TEST(Attention, TakesDocumentsWhoseQueriesAreSplit) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    expect_precise(Case({4, 2, 6}, {0, 191, 383, 576}, dtype));
+  }
+  expect_precise(Case({2, 1, 6}, {0, 1024}, at::kFloat));
+  expect_precise(Case({2, 1, 6}, {0, 1, 1026}, at::kFloat));
+}
+
 TEST(Attention, APackedDocumentGivesTheBitsItGivesAlone) {
   const HeadLayout layout{4, 2, 64};
   const Case packed(layout, {0, 7, 40, 42}, at::kFloat);
@@ -188,7 +197,7 @@ TEST(Attention, MatchesFiniteDifferences) {
 
 TEST(Attention, GivesTheSameBitsForAnyNumberOfThreads) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
-    const Case c({4, 2, 64}, {0, 33, 40}, dtype);
+    const Case c({4, 2, 64}, {0, 33, 40, 240}, dtype);
     EXPECT_TRUE(test::independent_of_threads([&] {
       const Result r = run(c);
       return test::Tensors{r.out, r.lse, r.dqkv};
