@@ -12,6 +12,9 @@
 
 #include "kernels/cuda/launch_types.h"
 
+// Before a loop that indexes an array of registers: it must be unrolled or the array is in memory.
+#define WEFT_UNROLL _Pragma("unroll")
+
 namespace weft::kernels::cuda {
 
 constexpr int kWarp = 32;

@@ -59,7 +59,7 @@ __device__ __forceinline__ T warp_sum(T value) {
   return group_sum(value, kWarp);
 }
 
-/// Bytes of shared memory that block_sum needs.
+/// Bytes of shared memory that block_sum and block_max need.
 template <typename T>
 constexpr int kSumBytes = kWarp* static_cast<int>(sizeof(T));
 
@@ -78,6 +78,23 @@ __device__ __forceinline__ T block_sum(T value, const Shared<T>& scratch) {
   }
   sync_block();
   return sum;
+}
+
+/// The same for the largest; a NaN does not count.
+__device__ __forceinline__ float block_max(float value, const Shared<float>& scratch) {
+  for (int mask = kWarp / 2; mask > 0; mask /= 2) {
+    value = larger_of(value, shuffle_xor(value, mask));
+  }
+  if (thread_index() % kWarp == 0) {
+    scratch.set(thread_index() / kWarp, value);
+  }
+  sync_block();
+  float largest = scratch.get(0);
+  for (int warp = 1; warp < block_threads() / kWarp; ++warp) {
+    largest = larger_of(largest, scratch.get(warp));
+  }
+  sync_block();
+  return largest;
 }
 
 }  // namespace weft::kernels::cuda

@@ -17,6 +17,7 @@
 #define __device__
 #define __forceinline__ inline
 #define __launch_bounds__(threads)
+#define WEFT_UNROLL
 // NOLINTEND
 
 namespace weft::kernels::cuda {
