@@ -17,10 +17,11 @@ function(weft_use_torch_pch program)
   target_precompile_headers(${program} REUSE_FROM weft_torch_pch)
 endfunction()
 
-# weft_tests(FOLDER SOURCES ... [DEPS ...] [TORCH] [LABEL unit|process|slow|oracle|gpu])
-# One test program per folder and label, called weft_FOLDER_tests (label unit) or weft_FOLDER_LABEL_tests.
+# weft_tests(FOLDER SOURCES ... [DEPS ...] [TORCH] [LABEL unit|process|slow|oracle|gpu] [PREFIX ...])
+# One test program per folder and label, called weft_FOLDER_tests (label unit) or weft_FOLDER_LABEL_tests. PREFIX: what its
+# tests' names begin with, where a second program has the same tests.
 function(weft_tests folder)
-  cmake_parse_arguments(ARG "TORCH" "LABEL;TIMEOUT" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH" "LABEL;TIMEOUT;PREFIX" "SOURCES;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -39,7 +40,7 @@ function(weft_tests folder)
   endif()
   # Tests run side by side: threads that wait for each other by spinning would fight for the cores. A test of threads sets
   # their number itself.
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${ARG_PREFIX}"
       PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT}
       ENVIRONMENT "OMP_NUM_THREADS=1;OMP_WAIT_POLICY=passive")
 endfunction()

@@ -3,10 +3,32 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/log_softmax.h>
 
+#include "kernels/cuda/cross_entropy.h"
+#include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
 
 namespace weft::kernels {
 namespace {
+
+// Whether the CUDA kernel took the rows.
+bool run_on_device(const at::Tensor& logits, const at::Tensor& targets, double scale, bool gradient,
+                   const at::Tensor& log_probs) {
+  if constexpr (kHasDeviceKernels) {
+    if (runs_on_device_kernels(logits)) {
+      cuda::cross_entropy({.element = element_of(logits),
+                           .logits = device_inout(logits, "logits"),
+                           .targets = device_in<std::int64_t>(targets, "targets"),
+                           .log_probs = device_out<float>(log_probs, "log_probs"),
+                           .rows = logits.size(0),
+                           .width = logits.size(1),
+                           .scale = static_cast<float>(scale),
+                           .gradient = gradient},
+                          stream_of(logits));
+      return true;
+    }
+  }
+  return false;
+}
 
 void run(const at::Tensor& logits, const at::Tensor& targets, double scale, bool gradient,
          const at::Tensor& log_probs) {
@@ -15,6 +37,9 @@ void run(const at::Tensor& logits, const at::Tensor& targets, double scale, bool
   check_tensor(targets, {rows}, at::kLong, "cross_entropy targets");
   check_tensor(log_probs, {rows}, statistics_dtype(logits.scalar_type()),
                "cross_entropy log_probs");
+  if (run_on_device(logits, targets, scale, gradient, log_probs)) {
+    return;
+  }
   if (runs_on_cpu_loops(logits)) {
     detail::cross_entropy_cpu(logits, targets, scale, gradient, log_probs);
     return;

@@ -1,8 +1,11 @@
 #include "kernels/qk_norm_rope.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 
+#include "kernels/cuda/qk_norm_rope.h"
+#include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
 
 namespace weft::kernels {
@@ -47,6 +50,68 @@ at::Tensor table_rows(const at::Tensor& table, const at::Tensor& positions) {
   return at::index_select(table, 0, positions).unsqueeze(1);
 }
 
+cuda::Heads device_heads(const HeadLayout& layout, const at::Tensor& q_weight,
+                         const at::Tensor& k_weight, const at::Tensor& cos, const at::Tensor& sin,
+                         const at::Tensor& positions) {
+  return {.heads_q = static_cast<int>(layout.heads_q),
+          .heads_k = static_cast<int>(layout.heads_k),
+          .head_dim = static_cast<int>(layout.head_dim),
+          .q_weight = device_in(q_weight, "q_weight"),
+          .k_weight = device_in(k_weight, "k_weight"),
+          .cos = device_in<float>(cos, "cos"),
+          .sin = device_in<float>(sin, "sin"),
+          .positions = device_in<std::int32_t>(positions, "positions")};
+}
+
+// These return whether the CUDA kernels took the rows.
+bool forward_on_device(const at::Tensor& qkv, const HeadLayout& layout, const at::Tensor& q_weight,
+                       const at::Tensor& k_weight, double eps, const at::Tensor& cos,
+                       const at::Tensor& sin, const at::Tensor& positions, const at::Tensor& rstd,
+                       const at::Tensor& normalized) {
+  if constexpr (kHasDeviceKernels) {
+    return runs_on_device_kernels(qkv) &&
+           cuda::qk_norm_rope_forward(
+               {.element = element_of(qkv),
+                .heads = device_heads(layout, q_weight, k_weight, cos, sin, positions),
+                .qkv = device_inout(qkv, "qkv"),
+                .rstd = device_out<float>(rstd, "rstd"),
+                .normalized = device_out(normalized, "normalized"),
+                .tokens = qkv.size(0),
+                .eps = static_cast<float>(eps)},
+               stream_of(qkv));
+  }
+  return false;
+}
+
+bool backward_on_device(const at::Tensor& dqkv, const at::Tensor& qkv, const at::Tensor& normalized,
+                        const HeadLayout& layout, const at::Tensor& q_weight,
+                        const at::Tensor& k_weight, const at::Tensor& cos, const at::Tensor& sin,
+                        const at::Tensor& positions, const at::Tensor& rstd,
+                        const at::Tensor& dq_weight, const at::Tensor& dk_weight) {
+  if constexpr (kHasDeviceKernels) {
+    if (!runs_on_device_kernels(dqkv)) {
+      return false;
+    }
+    const at::Tensor partials =
+        dq_weight.defined() || dk_weight.defined()
+            ? at::empty({cuda::partial_sums_of(dqkv.size(0)), 2 * layout.head_dim}, rstd.options())
+            : at::Tensor();
+    return cuda::qk_norm_rope_backward(
+        {.element = element_of(dqkv),
+         .heads = device_heads(layout, q_weight, k_weight, cos, sin, positions),
+         .dqkv = device_inout(dqkv, "dqkv"),
+         .qkv = normalized.defined() ? nullptr : device_in(qkv, "qkv"),
+         .normalized = device_in(normalized, "normalized"),
+         .rstd = device_in<float>(rstd, "rstd"),
+         .dq_weight = device_inout<float>(dq_weight, "dq_weight"),
+         .dk_weight = device_inout<float>(dk_weight, "dk_weight"),
+         .partials = device_out<float>(partials, "partials"),
+         .tokens = dqkv.size(0)},
+        stream_of(dqkv));
+  }
+  return false;
+}
+
 }  // namespace
 
 void qk_norm_rope_forward(const at::Tensor& qkv, const HeadLayout& layout,
@@ -54,8 +119,10 @@ void qk_norm_rope_forward(const at::Tensor& qkv, const HeadLayout& layout,
                           const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& positions,
                           const at::Tensor& rstd, const at::Tensor& normalized) {
   check(qkv, layout, q_weight, k_weight, cos, sin, positions, rstd, normalized);
-  if (qkv.is_meta()) {
-    return;  // ATen cannot pick rows of the tables there
+  // ATen cannot pick rows of the tables there
+  if (qkv.is_meta() || forward_on_device(qkv, layout, q_weight, k_weight, eps, cos, sin, positions,
+                                         rstd, normalized)) {
+    return;
   }
   if (runs_on_cpu_loops(qkv)) {
     detail::qk_norm_rope_forward_cpu(qkv, layout, q_weight, k_weight, eps, cos, sin, positions,
@@ -86,7 +153,8 @@ void qk_norm_rope_backward(const at::Tensor& dqkv, const at::Tensor& qkv,
   if (!normalized.defined()) {
     check_tensor(qkv, dqkv.sizes(), dqkv.scalar_type(), "qk_norm_rope qkv");
   }
-  if (dqkv.is_meta()) {
+  if (dqkv.is_meta() || backward_on_device(dqkv, qkv, normalized, layout, q_weight, k_weight, cos,
+                                           sin, positions, rstd, dq_weight, dk_weight)) {
     return;
   }
   if (runs_on_cpu_loops(dqkv)) {

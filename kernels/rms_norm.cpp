@@ -1,10 +1,13 @@
 #include "kernels/rms_norm.h"
 
 #include <ATen/ops/abs.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/min.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/rsqrt.h>
 
+#include "kernels/cuda/rms_norm.h"
+#include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
 
 namespace weft::kernels {
@@ -40,6 +43,55 @@ void backward_aten(const at::Tensor& dy, const at::Tensor& y, const at::Tensor& 
   }
 }
 
+// These return whether the CUDA kernels took the rows.
+bool forward_on_device(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
+                       double eps, const at::Tensor& y, const at::Tensor& rstd,
+                       const at::Tensor& normalized) {
+  if constexpr (kHasDeviceKernels) {
+    return runs_on_device_kernels(x) &&
+           cuda::rms_norm_forward({.element = element_of(x),
+                                   .x = device_inout(x, "x"),
+                                   .delta = device_in(delta, "delta"),
+                                   .weight = device_in(weight, "weight"),
+                                   .y = device_out(y, "y"),
+                                   .rstd = device_out<float>(rstd, "rstd"),
+                                   .normalized = device_out(normalized, "normalized"),
+                                   .rows = x.size(0),
+                                   .width = x.size(1),
+                                   .eps = static_cast<float>(eps)},
+                                  stream_of(x));
+  }
+  return false;
+}
+
+bool backward_on_device(const at::Tensor& dy, const at::Tensor& y, const at::Tensor& normalized,
+                        const at::Tensor& weight, const at::Tensor& rstd, const at::Tensor& dx,
+                        const at::Tensor& dweight) {
+  if constexpr (kHasDeviceKernels) {
+    if (!runs_on_device_kernels(dy)) {
+      return false;
+    }
+    const bool weighted = !normalized.defined();
+    const at::Tensor partials =
+        dweight.defined()
+            ? at::empty({cuda::partial_sums_of(dy.size(0)), dy.size(1)}, dweight.options())
+            : at::Tensor();
+    return cuda::rms_norm_backward({.element = element_of(dy),
+                                    .dy = device_in(dy, "dy"),
+                                    .output = device_in(weighted ? y : normalized, "output"),
+                                    .weighted = weighted,
+                                    .weight = device_in(weight, "weight"),
+                                    .rstd = device_in<float>(rstd, "rstd"),
+                                    .dx = device_inout(dx, "dx"),
+                                    .dweight = device_inout<float>(dweight, "dweight"),
+                                    .partials = device_out<float>(partials, "partials"),
+                                    .rows = dy.size(0),
+                                    .width = dy.size(1)},
+                                   stream_of(dy));
+  }
+  return false;
+}
+
 }  // namespace
 
 void add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
@@ -56,6 +108,9 @@ void add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const at
   if (normalized.defined()) {
     check_tensor(normalized, x.sizes(), dtype, "rms_norm normalized");
   }
+  if (forward_on_device(x, delta, weight, eps, y, rstd, normalized)) {
+    return;
+  }
   const auto forward = runs_on_cpu_loops(x) ? detail::add_rms_norm_forward_cpu : forward_aten;
   forward(x, delta, weight, eps, y, rstd, normalized);
 }
@@ -71,6 +126,9 @@ void rms_norm_backward(const at::Tensor& dy, const at::Tensor& y, const at::Tens
   check_tensor(normalized.defined() ? normalized : y, dy.sizes(), dtype, "rms_norm output");
   if (dweight.defined()) {
     check_tensor(dweight, {dy.size(1)}, statistics_dtype(dtype), "rms_norm dweight");
+  }
+  if (backward_on_device(dy, y, normalized, weight, rstd, dx, dweight)) {
+    return;
   }
   const auto backward = runs_on_cpu_loops(dy) ? detail::rms_norm_backward_cpu : backward_aten;
   backward(dy, y, normalized, weight, rstd, dx, dweight);

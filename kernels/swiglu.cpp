@@ -3,6 +3,8 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/silu.h>
 
+#include "kernels/cuda/swiglu.h"
+#include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
 
 namespace weft::kernels {
@@ -13,10 +15,44 @@ void check(const at::Tensor& gate_up, const at::Tensor& out) {
   check_tensor(out, {gate_up.size(0), gate_up.size(1) / 2}, gate_up.scalar_type(), "swiglu out");
 }
 
+// These return whether the CUDA kernels took the rows.
+bool forward_on_device(const at::Tensor& gate_up, const at::Tensor& out) {
+  if constexpr (kHasDeviceKernels) {
+    if (runs_on_device_kernels(out)) {
+      cuda::swiglu_forward({.element = element_of(out),
+                            .gate_up = device_in(gate_up, "gate_up"),
+                            .out = device_out(out, "out"),
+                            .rows = out.size(0),
+                            .width = out.size(1)},
+                           stream_of(out));
+      return true;
+    }
+  }
+  return false;
+}
+
+bool backward_on_device(const at::Tensor& gate_up, const at::Tensor& dout) {
+  if constexpr (kHasDeviceKernels) {
+    if (runs_on_device_kernels(dout)) {
+      cuda::swiglu_backward({.element = element_of(dout),
+                             .gate_up = device_inout(gate_up, "gate_up"),
+                             .dout = device_inout(dout, "dout"),
+                             .rows = dout.size(0),
+                             .width = dout.size(1)},
+                            stream_of(dout));
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out) {
   check(gate_up, out);
+  if (forward_on_device(gate_up, out)) {
+    return;
+  }
   if (runs_on_cpu_loops(gate_up)) {
     detail::swiglu_forward_cpu(gate_up, out);
     return;
@@ -28,6 +64,9 @@ void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out) {
 
 void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& dout) {
   check(gate_up, dout);
+  if (backward_on_device(gate_up, dout)) {
+    return;
+  }
   if (runs_on_cpu_loops(gate_up)) {
     detail::swiglu_backward_cpu(gate_up, dout);
     return;

@@ -1,0 +1,17 @@
+# cmake -D REPORT=FILE -P RunNvcc.cmake -- COMMAND...
+# Runs the command and keeps what it prints, ptxas's report, in FILE; shows it when the command fails.
+set(command)
+set(seen FALSE)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(i RANGE ${last})
+  if(seen)
+    list(APPEND command "${CMAKE_ARGV${i}}")
+  elseif(CMAKE_ARGV${i} STREQUAL "--")
+    set(seen TRUE)
+  endif()
+endforeach()
+execute_process(COMMAND ${command} RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text)
+file(WRITE ${REPORT} "${text}")
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "${text}")
+endif()

@@ -1,0 +1,41 @@
+#pragma once
+
+#include "kernels/cuda/column_sums.h"
+#include "kernels/cuda/launch_types.h"
+
+namespace weft::kernels::cuda {
+
+// The operators of kernels/rms_norm.h on device pointers. Rows [rows, width] of `element`, one
+// after another. Both return false, having done nothing, when a row is too wide for the kernel:
+// more than 8192 elements, or than 2048 where the width or a pointer rules out 16-byte accesses.
+
+struct RmsNormForward {
+  Element element;
+  void* x;            ///< read; written where delta is given
+  const void* delta;  ///< or null
+  const void* weight;
+  void* y;
+  float* rstd;
+  void* normalized;  ///< or null
+  std::int64_t rows;
+  std::int64_t width;
+  float eps;
+};
+bool rms_norm_forward(const RmsNormForward& args, Stream stream);
+
+struct RmsNormBackward {
+  Element element;
+  const void* dy;
+  const void* output;  ///< norm(x), or norm(x) * weight when `weighted`
+  bool weighted;
+  const void* weight;
+  const float* rstd;
+  void* dx;         ///< added to
+  float* dweight;   ///< added to; or null
+  float* partials;  ///< [partial_sums_of(rows), width], scratch; null when dweight is
+  std::int64_t rows;
+  std::int64_t width;
+};
+bool rms_norm_backward(const RmsNormBackward& args, Stream stream);
+
+}  // namespace weft::kernels::cuda

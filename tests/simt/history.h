@@ -1,0 +1,35 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "tests/simt/violation.h"
+
+namespace weft::simt {
+
+/// Who last touched each two bytes of a piece of memory: finds accesses that nothing orders, and
+/// places that were never written. Two readers are remembered, so that a write sees a foreign one
+/// even when its own thread read last.
+class History {
+ public:
+  explicit History(std::size_t bytes) : cells_((bytes + kGranule - 1) / kGranule) {}
+
+  /// Notes an access to [offset, offset + size). Returns an earlier one that races with it.
+  std::optional<Moment> note(std::size_t offset, std::size_t size, bool write, const Moment& now);
+
+  /// Whether all of [offset, offset + size) has been written since the history began.
+  [[nodiscard]] bool written(std::size_t offset, std::size_t size) const;
+
+ private:
+  static constexpr std::size_t kGranule = 2;
+  struct Cell {
+    Moment writer;
+    std::array<Moment, 2> readers;
+  };
+
+  std::vector<Cell> cells_;
+};
+
+}  // namespace weft::simt

@@ -1,0 +1,50 @@
+#pragma once
+
+// kernels/device_dispatch.h as the emulated operators see it: fp32 and bf16 tensors of the CPU are
+// the device's. Other dtypes run as ever.
+
+#include <ATen/core/Tensor.h>
+
+#include "kernels/cuda/launch_types.h"
+#include "tests/simt/device.h"
+
+namespace weft::kernels {
+
+inline constexpr bool kHasDeviceKernels = true;
+
+/// Every operator asks this first, so the buffers of the one before are forgotten here.
+inline bool runs_on_device_kernels(const at::Tensor& tensor) {
+  simt::Device::current().clear();
+  return tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16;
+}
+
+inline cuda::Stream stream_of(const at::Tensor&) { return nullptr; }
+
+inline cuda::Element element_of(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kBFloat16 ? cuda::Element::kBfloat16 : cuda::Element::kFloat32;
+}
+
+namespace detail {
+inline void* device_buffer(const at::Tensor& tensor, const char* name, simt::Role role) {
+  if (!tensor.defined()) {
+    return nullptr;
+  }
+  simt::Device::current().add(name, tensor.data_ptr(), tensor.nbytes(), role);
+  return tensor.data_ptr();
+}
+}  // namespace detail
+
+template <typename T = void>
+const T* device_in(const at::Tensor& tensor, const char* name) {
+  return static_cast<const T*>(detail::device_buffer(tensor, name, simt::Role::kInput));
+}
+template <typename T = void>
+T* device_out(const at::Tensor& tensor, const char* name) {
+  return static_cast<T*>(detail::device_buffer(tensor, name, simt::Role::kOutput));
+}
+template <typename T = void>
+T* device_inout(const at::Tensor& tensor, const char* name) {
+  return static_cast<T*>(detail::device_buffer(tensor, name, simt::Role::kInOut));
+}
+
+}  // namespace weft::kernels
