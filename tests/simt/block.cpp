@@ -1,6 +1,7 @@
 #include "tests/simt/block.h"
 
 #include <algorithm>
+#include <boost/context/preallocated.hpp>
 #include <cstring>
 #include <limits>
 
@@ -10,6 +11,9 @@ namespace weft::simt {
 namespace {
 
 Block* running_block = nullptr;
+
+// Thrown in a thread that waits when its block is given up.
+struct Abandoned {};
 
 }  // namespace
 
@@ -37,32 +41,60 @@ Moment Block::now() const {
           false};
 }
 
+// Threads that still wait after a violation leave by an exception, so that their stacks unwind.
+Block::~Block() {
+  abandoned_ = true;
+  for (int i = 0; i < threads(); ++i) {
+    if (threads_[static_cast<std::size_t>(i)].fiber) {
+      resume(i);
+    }
+  }
+}
+
 void Block::start(Thread& thread, const std::function<void()>& body) {
-  thread.fiber = boost::context::fiber(std::allocator_arg, StackPool(),
-                                       [this, &thread, &body](boost::context::fiber&& scheduler) {
-                                         scheduler_ = std::move(scheduler);
-                                         try {
-                                           body();
-                                         } catch (const Violation&) {
-                                           failure_ = std::current_exception();
-                                         }
-                                         thread.state = State::kDone;
-                                         return std::move(scheduler_);
-                                       });
+  thread.stack = StackPool().allocate();
+  thread.fiber = boost::context::fiber(
+      std::allocator_arg,
+      boost::context::preallocated(thread.stack.sp, thread.stack.size, thread.stack), StackPool(),
+      [this, &thread, &body](boost::context::fiber&& scheduler) {
+        scheduler_ = std::move(scheduler);
+        entered_fiber(nullptr, host_);
+        if (!abandoned_) {
+          run_thread(body);
+        }
+        thread.state = State::kDone;
+        leaving_for_host(nullptr, host_);
+        return std::move(scheduler_);
+      });
+}
+
+void Block::run_thread(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Abandoned&) {
+  } catch (...) {
+    failure_ = std::current_exception();
+  }
 }
 
 void Block::resume(int index) {
   current_ = index;
   Thread& thread = threads_[static_cast<std::size_t>(index)];
+  void* fake = nullptr;
+  leaving_for_fiber(&fake, thread.stack);
   thread.fiber = std::move(thread.fiber).resume();
-  if (failure_) {
-    std::rethrow_exception(failure_);
-  }
+  back_on_host(fake);
 }
 
 void Block::wait(State state) {
-  threads_[static_cast<std::size_t>(current_)].state = state;
+  Thread& thread = threads_[static_cast<std::size_t>(current_)];
+  thread.state = state;
+  leaving_for_host(&thread.fake_stack, host_);
   scheduler_ = std::move(scheduler_).resume();
+  entered_fiber(thread.fake_stack, host_);
+  if (abandoned_) {
+    throw Abandoned();
+  }
 }
 
 void Block::run(const std::function<void()>& body) {
@@ -75,6 +107,9 @@ void Block::run(const std::function<void()>& body) {
     for (int i = 0; i < threads(); ++i) {
       if (threads_[static_cast<std::size_t>(i)].state == State::kReady) {
         resume(i);
+        if (failure_) {
+          std::rethrow_exception(failure_);
+        }
         moved = true;
       }
     }

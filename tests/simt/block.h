@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/simt/device.h"
+#include "tests/simt/host_stack.h"
 
 namespace weft::simt {
 
@@ -28,6 +29,7 @@ class Block {
  public:
   Block(std::int64_t index, std::int64_t blocks, int threads, int shared_bytes,
         std::uint32_t launch);
+  ~Block();
   Block(const Block&) = delete;
   Block& operator=(const Block&) = delete;
 
@@ -55,6 +57,8 @@ class Block {
   enum class State { kReady, kAtBarrier, kInWarp, kDone };
   struct Thread {
     boost::context::fiber fiber;
+    boost::context::stack_context stack{};
+    void* fake_stack = nullptr;
     State state = State::kReady;
     WarpOperation operation{};  ///< what it waits for, a barrier or its warp
   };
@@ -66,6 +70,7 @@ class Block {
 
   void start(Thread& thread, const std::function<void()>& body);
   void wait(State state);
+  void run_thread(const std::function<void()>& body);
   void resume(int index);
   void finish_warp_operation(int warp);
   void finish_barrier();
@@ -82,6 +87,8 @@ class Block {
   std::uint32_t phase_ = 0;
   boost::context::fiber scheduler_;
   std::exception_ptr failure_;
+  bool abandoned_ = false;  ///< threads that are resumed leave at once
+  HostStack host_;
   std::unique_ptr<std::byte[]> shared_;
   std::int64_t shared_bytes_;
   History shared_history_;
