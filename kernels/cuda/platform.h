@@ -109,6 +109,9 @@ __device__ __forceinline__ float float_of_bf16(std::uint16_t bits) {
 template <typename... Parameters, typename... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
             int shared_bytes, Stream stream, Arguments... arguments) {
+  if (blocks > 0x7fffffff) {
+    fail_launch(name, "more blocks than a grid can have");
+  }
   kernel<<<dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads)),
            static_cast<std::size_t>(shared_bytes), stream>>>(arguments...);
   const cudaError_t error = cudaGetLastError();

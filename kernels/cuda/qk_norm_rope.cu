@@ -1,6 +1,7 @@
 // A block takes a token. Neighbouring lanes share a head: each holds a pack of the head's first
 // half and the pack of the second half that it is turned with, so that a head is read and written
-// once and its sum stays inside a few lanes. The token's cosines and sines are read once.
+// once and its sum stays inside a few lanes. A thread keeps its cosines and sines for all its
+// heads. The kernels are long because a head's registers live through both of their passes.
 #include "kernels/cuda/qk_norm_rope.h"
 
 #include <utility>

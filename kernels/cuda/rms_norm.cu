@@ -1,5 +1,6 @@
 // A block takes a row, which its threads keep in registers as packs of elements, so that every
-// element is read and written once. Sums are fp32, over a thread, then a warp, then the block.
+// element is read and written once. Sums are fp32, over a thread, then a warp, then the block. The
+// kernels are long because a row's registers live through both of their passes.
 #include "kernels/cuda/rms_norm.h"
 
 #include "kernels/cuda/rows.h"
