@@ -168,7 +168,7 @@ void run(const Options& options) {
   const double after = gemm_rate(options);
   std::vector<double> sorted = timing.seconds;
   std::sort(sorted.begin(), sorted.end());
-  const double step = sorted[sorted.size() / 2];
+  const double step = (sorted[(sorted.size() - 1) / 2] + sorted[sorted.size() / 2]) / 2;  // median
   const double rate = flops_of_step(options) / step / 1e9;
   const double gemm = (before + after) / 2;
   const Json result{{"program", "weft"},

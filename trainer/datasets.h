@@ -14,7 +14,6 @@ namespace weft::trainer {
 
 /// Opens each dataset as a set of shards. Raw files are tokenised first, into `cache`/FINGERPRINT;
 /// what is there already is used as it is. Shards made with another tokenizer are refused.
-/// `tokenizer` may be null when all are shards or rows of ids.
 [[nodiscard]] std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
     FileSystem& files, const std::vector<data::TokenizeInput>& datasets, const RunConfig& config,
     const data::Tokenizer& tokenizer, const fs::path& cache);

@@ -84,10 +84,13 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
 void check_memory(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
                   c10::Device device) {
   const auto available = static_cast<std::int64_t>(available_memory_bytes(device));
+  if (available == 0) {
+    return;
+  }
   const MemoryPlan plan =
       plan_memory(files, config, dtype, device.type(),
                   {config.per_device_train_batch_size, config.gradient_checkpointing});
-  if (available == 0 || plan.total() <= available) {
+  if (plan.total() <= available) {
     return;
   }
   const auto text = [](std::int64_t bytes) {

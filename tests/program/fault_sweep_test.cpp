@@ -3,9 +3,6 @@
 // next run must take up what is there and end with the same bytes as a run that nothing happened
 // to.
 
-#include <sys/resource.h>
-
-#include <csignal>
 #include <sstream>
 
 #include "tests/program/program_testing.h"
