@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
@@ -52,6 +53,10 @@ void train(const Options& options) {
     log_info("{}", note);
   }
   const trainer::RunConfig config = loaded.config;
+  if (!options.profile.empty()) {
+    // A place that cannot be written is found now, not after the run.
+    publish_file(files, options.profile, std::string_view("{\"traceEvents\": []}\n"));
+  }
   const trainer::StopSignals signals;
   const trainer::RunLock lock(files, config.output_dir);
   remove_stale_temporaries(files, config.output_dir);

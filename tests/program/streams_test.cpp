@@ -93,6 +93,14 @@ TEST(Streams, AProfileSaysWhatTakesTheTime) {
             8);
 }
 
+TEST(Streams, AProfileThatCannotBeWrittenIsFoundBeforeTheRun) {
+  const TempFolder temp;
+  std::vector<std::string> command = train_arguments(temp / "out");
+  command.insert(command.end(), {"--profile", (temp / "nowhere/trace.json").string()});
+  expect_refused(weft(command), 3, {"nowhere"});
+  EXPECT_FALSE(fs::exists(temp / "out"));
+}
+
 TEST(Streams, TokenizerVerbsAreInverse) {
   const std::string model = (fixtures() / "tokenizer/tiny_bpe").string();
   const std::string text = "{\"text\":\"A warp, a weft: größer\"}\n";
