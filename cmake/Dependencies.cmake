@@ -46,6 +46,12 @@ target_link_libraries(weft_torch INTERFACE weft_imported_torch_cpu weft_imported
 # libtorch_cpu needs libcudart and libcupti of the wheels beside it, found through its own rpath.
 target_link_options(weft_torch INTERFACE -Wl,--allow-shlib-undefined)
 
+# Collectives between CPUs. LibTorch exports a newer version of the same names: this one is linked first, and a test says
+# which of the two is called.
+find_library(GLOO_LIBRARY gloo REQUIRED)
+add_library(weft_gloo INTERFACE)
+target_link_libraries(weft_gloo INTERFACE ${GLOO_LIBRARY})
+
 # One precompiled header for everything that sees tensors (docs/architecture.md, "Compile time").
 add_library(weft_torch_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/torch_pch.cpp)
 target_link_libraries(weft_torch_pch PRIVATE weft_torch weft_flags)

@@ -4,5 +4,5 @@
 
 command -v clang-format-14 >/dev/null || die "clang-format-14 is missing. Run scripts/setup.sh."
 cd "$root"
-find base kernels data model adapters trainer cli tests benchmarks cmake \
+find base kernels data model adapters distributed trainer cli tests benchmarks cmake \
   \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0 | xargs -0 clang-format-14 -i

@@ -9,7 +9,7 @@ cd "$root"
 # A build folder of its own: clang cannot read a header that g++ precompiled.
 cmake --preset tidy >/dev/null || die "cmake --preset tidy failed."
 if [ $# = 0 ]; then
-  mapfile -t files < <(find base kernels data model adapters trainer cli -name '*.cpp' | sort)
+  mapfile -t files < <(find base kernels data model adapters distributed trainer cli -name '*.cpp' | sort)
 else
   files=("$@")
 fi

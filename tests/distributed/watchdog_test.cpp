@@ -1,0 +1,45 @@
+#include "distributed/watchdog.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+
+namespace weft::distributed {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+
+TEST(Watchdog, AStuckPhaseIsNamedWithItsStep) {
+  std::promise<std::string> report;
+  Watchdog watchdog("rank 1 of 2", milliseconds(50),
+                    [&](const std::string& text) { report.set_value(text); });
+  watchdog.enter("saving", 12);
+  std::future<std::string> found = report.get_future();
+  ASSERT_EQ(found.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  EXPECT_THAT(found.get(),
+              HasSubstr("rank 1 of 2: step 12, phase saving made no progress for 0.1"));
+}
+
+TEST(Watchdog, ProgressAndNewPhasesKeepItQuiet) {
+  bool expired = false;
+  {
+    Watchdog watchdog("rank 0", milliseconds(2000), [&](const std::string&) { expired = true; });
+    for (int i = 0; i < 20; ++i) {
+      std::this_thread::sleep_for(milliseconds(5));
+      i % 2 == 0 ? watchdog.tick() : watchdog.enter("step", i);
+    }
+    EXPECT_EQ(watchdog.where(), "step 19, phase step");
+  }
+  EXPECT_FALSE(expired);
+}
+
+TEST(Watchdog, ALimitOfZeroIsNone) {
+  Watchdog watchdog("rank 0", milliseconds(0), [](const std::string&) { FAIL(); });
+  std::this_thread::sleep_for(milliseconds(20));
+  EXPECT_EQ(watchdog.where(), "phase setup");
+}
+
+}  // namespace
+}  // namespace weft::distributed
