@@ -66,6 +66,14 @@ TokenizeConfig read_config(FileSystem& files, const Options& options) {
       fail_config("{}: {} is missing", options.config, key);
     }
   }
+  for (const data::TokenizeInput& dataset : config.datasets) {
+    if (dataset.weight) {
+      fail_config(
+          "{}: datasets: weight belongs to the run that mixes them: tokenise each dataset into a "
+          "folder of its own and set the weight on that folder in the run's datasets",
+          options.config);
+    }
+  }
   return config;
 }
 

@@ -3,31 +3,18 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <span>
+#include <utility>
 #include <vector>
 
-#include "data/packing.h"
-#include "data/shard_set.h"
+#include "data/loader_documents.h"
 
 namespace weft::data {
 
 class Prefetcher;
 
-/// Whole documents laid end to end: T tokens, B documents.
-struct MicroBatch {
-  std::vector<std::int32_t> tokens;  ///< [T]
-  std::vector<std::uint8_t>
-      mask;  ///< [T], 1: the token is a target; 0 for the first of each document
-  std::vector<std::int32_t>
-      cu_seqlens;  ///< [B+1], from 0 to T: document b is tokens[cu_seqlens[b] .. [b+1])
-  std::int32_t max_seqlen = 0;      ///< longest document
-  std::int64_t trained_tokens = 0;  ///< sum of mask; may be 0
-
-  bool operator==(const MicroBatch&) const = default;
-};
-
-/// Where a loader stands, and all that it must remember: the next batch is batch `batch` of epoch
-/// `epoch`.
+/// Where a loader stands, and all that it must remember: the batches of all ranks before batch
+/// `batch` of epoch `epoch` have been given. It is the same on all ranks after the same number of
+/// batches, and means the same whatever the number of ranks.
 struct LoaderState {
   std::int64_t epoch = 0;
   std::int64_t batch = 0;
@@ -36,14 +23,15 @@ struct LoaderState {
 };
 
 /// Gives micro-batches without end, epoch after epoch; each epoch holds every document exactly
-/// once. A thread reads ahead. The sequence is a pure function of the shards, the options and the
-/// start: a loader that starts at the state of another goes on exactly as that one does. Used from
-/// one thread.
+/// once, or mixed by weights. A thread reads ahead. The sequence is a pure function of the shards,
+/// the options and the start: a loader that starts at the state of another goes on exactly as that
+/// one does. Of W ranks each gives every W-th batch of that sequence, across the ends of epochs: W
+/// x n batches in a row are the same documents whatever W is. Used from one thread.
 class Loader {
  public:
   /// Several sets are read as one after the other. Config Errors for options out of range; data
   /// Errors when there is no document, or when `start` lies outside the epoch (the data or the
-  /// options changed). Documents over max_length are cut, which is logged once with their number.
+  /// options changed). What becomes of documents over max_length is logged once with their number.
   Loader(std::vector<std::shared_ptr<const ShardSet>> sets, const LoaderOptions& options,
          LoaderState start = {});
   /// Stops the thread; takes no longer than one read.
@@ -51,36 +39,31 @@ class Loader {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  /// The next batch. What goes wrong on the thread is thrown here, at the batch it belongs to, and
-  /// again at every later call.
+  /// This rank's next batch. What goes wrong on the thread is thrown here, at the batch it belongs
+  /// to, and again at every later call.
   [[nodiscard]] MicroBatch next();
-  /// After the batches that next() has given, however far the thread has read ahead.
+  /// After the batches that next() has given and those of the other ranks beside them, however far
+  /// the thread has read ahead.
   [[nodiscard]] LoaderState state() const { return state_; }
-  /// Batches of an epoch; packing makes it differ a little from epoch to epoch.
+  /// Batches of an epoch, for all ranks together; packing makes it differ a little from epoch to
+  /// epoch.
   [[nodiscard]] std::int64_t batches_in_epoch(std::int64_t epoch) const;
 
-  [[nodiscard]] std::int64_t documents() const {
-    return static_cast<std::int64_t>(lengths_.size());
-  }
-  /// Tokens of one epoch, after cutting.
-  [[nodiscard]] std::int64_t tokens_in_epoch() const { return tokens_; }
-  /// Documents that are cut to max_length.
-  [[nodiscard]] std::int64_t cut_documents() const { return cut_; }
+  /// Documents of all sets after splitting or leaving out those over max_length.
+  [[nodiscard]] std::int64_t documents() const { return documents_.count(); }
+  /// Tokens of all of them: those of an epoch without weights.
+  [[nodiscard]] std::int64_t tokens() const { return documents_.tokens(); }
+  /// Documents that were over max_length.
+  [[nodiscard]] std::int64_t overlong_documents() const { return documents_.overlong(); }
 
  private:
-  void read_lengths();
   [[nodiscard]] std::shared_ptr<const EpochPlan> plan(std::int64_t epoch) const;
   [[nodiscard]] LoaderState normalised(LoaderState state) const;
-  [[nodiscard]] LoaderState after(LoaderState state) const;
+  [[nodiscard]] LoaderState after(LoaderState state, std::int64_t batches) const;
   [[nodiscard]] MicroBatch assemble(LoaderState state) const;
-  void read_document(std::int64_t document, MicroBatch& batch) const;
 
-  std::vector<std::shared_ptr<const ShardSet>> sets_;
-  std::vector<std::int64_t> first_{0};  ///< documents before each set, and in all
   LoaderOptions options_;
-  std::vector<std::int32_t> lengths_;  ///< of every document, cut
-  std::int64_t tokens_ = 0;
-  std::int64_t cut_ = 0;
+  LoaderDocuments documents_;
   LoaderState state_;
 
   mutable std::mutex plan_mutex_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/random.h"
+#include "data/mixture.h"
 
 namespace weft::data {
 
@@ -102,17 +103,19 @@ EpochPlan pack_shuffled(std::span<const std::int32_t> lengths, std::span<const s
   return plan;
 }
 
-EpochPlan pack_in_order(std::span<const std::int32_t> lengths, std::int64_t budget) {
+EpochPlan pack_in_order(std::span<const std::int32_t> lengths, std::vector<std::int64_t> order,
+                        std::int64_t budget) {
   EpochPlan plan;
   std::int64_t used = 0;
-  for (std::size_t i = 0; i < lengths.size(); ++i) {
-    if (used + lengths[i] > budget) {
-      end_batch(plan);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const std::int32_t length = lengths[static_cast<std::size_t>(order[i])];
+    if (used + length > budget) {
+      plan.starts.push_back(static_cast<std::int64_t>(i));
       used = 0;
     }
-    used += lengths[i];
-    plan.documents.push_back(static_cast<std::int64_t>(i));
+    used += length;
   }
+  plan.documents = std::move(order);
   end_batch(plan);
   return plan;
 }
@@ -143,6 +146,21 @@ EpochPlan shuffle_batches(const EpochPlan& plan, Random& random) {
   return shuffled;
 }
 
+/// The documents of an epoch in the order to read or to pack them.
+std::vector<std::int64_t> epoch_order(std::size_t count, const LoaderOptions& options,
+                                      std::int64_t epoch, std::span<const std::int64_t> first,
+                                      Random& random) {
+  if (!options.weights.empty()) {
+    return mixture_epoch(first, options.weights, options.shuffle, options.seed, epoch);
+  }
+  std::vector<std::int64_t> order(count);
+  std::iota(order.begin(), order.end(), 0);
+  if (options.shuffle) {
+    random.shuffle(order);
+  }
+  return order;
+}
+
 }  // namespace
 
 std::span<const std::int64_t> EpochPlan::batch(std::int64_t index) const {
@@ -152,22 +170,18 @@ std::span<const std::int64_t> EpochPlan::batch(std::int64_t index) const {
 }
 
 EpochPlan plan_epoch(std::span<const std::int32_t> lengths, const LoaderOptions& options,
-                     std::int64_t epoch) {
+                     std::int64_t epoch, std::span<const std::int64_t> first) {
   if (lengths.empty()) {
     return {};
   }
   const std::int64_t budget = options.max_length * options.batch_size;
-  if (options.packing && !options.shuffle) {
-    return pack_in_order(lengths, budget);
-  }
-  std::vector<std::int64_t> order(lengths.size());
-  std::iota(order.begin(), order.end(), 0);
   Random random(options.seed, kStream + static_cast<std::uint64_t>(epoch));
-  if (options.shuffle) {
-    random.shuffle(order);
-  }
+  std::vector<std::int64_t> order = epoch_order(lengths.size(), options, epoch, first, random);
   if (!options.packing) {
     return group(std::move(order), options.batch_size);
+  }
+  if (!options.shuffle) {
+    return pack_in_order(lengths, std::move(order), budget);
   }
   return shuffle_batches(pack_shuffled(lengths, order, budget), random);
 }

@@ -115,15 +115,15 @@ void ShardReader::read_range(std::int64_t offset, std::span<std::int32_t> ids,
 }
 
 void ShardReader::read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
-                       std::vector<std::uint8_t>& mask) const {
+                       std::vector<std::uint8_t>& mask, std::int64_t begin) const {
   const auto index = static_cast<std::size_t>(document);
-  const std::int64_t begin = offsets_.at(index);
-  const auto count = static_cast<std::size_t>(std::min(limit, offsets_.at(index + 1) - begin));
+  const std::int64_t start = offsets_.at(index) + begin;
+  const auto count = static_cast<std::size_t>(std::min(limit, offsets_.at(index + 1) - start));
   const std::size_t old = ids.size();
   ids.resize(old + count);
   mask.resize(old + count);
-  read_range(begin, std::span(ids).subspan(old), std::span(mask).subspan(old));
-  if (mask[old] != 0) {
+  read_range(start, std::span(ids).subspan(old), std::span(mask).subspan(old));
+  if (begin == 0 && mask[old] != 0) {
     fail_data("{}: document {} marks its first token as a target; nothing is before it",
               path_.string(), document);
   }

@@ -28,10 +28,10 @@ class ShardReader {
     return source_[static_cast<std::size_t>(document)];
   }
 
-  /// Appends the first `limit` tokens of a document (all when it is shorter) to `ids` and `mask`,
-  /// checking that the values are in range.
+  /// Appends `limit` tokens of a document from `begin` on (to its end when that comes first) to
+  /// `ids` and `mask`, checking that the values are in range.
   void read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
-            std::vector<std::uint8_t>& mask) const;
+            std::vector<std::uint8_t>& mask, std::int64_t begin = 0) const;
 
   /// Reads all tokens and masks once and checks every value and the count of trained tokens.
   void verify() const;

@@ -80,9 +80,9 @@ std::uint16_t ShardSet::source(std::int64_t document) const {
 }
 
 void ShardSet::read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
-                    std::vector<std::uint8_t>& mask) const {
+                    std::vector<std::uint8_t>& mask, std::int64_t begin) const {
   const Place place = find(document);
-  place.shard->read(place.document, limit, ids, mask);
+  place.shard->read(place.document, limit, ids, mask, begin);
 }
 
 }  // namespace weft::data

@@ -32,9 +32,10 @@ class ShardSet {
   /// Tokens of a document.
   [[nodiscard]] std::int64_t length(std::int64_t document) const;
   [[nodiscard]] std::uint16_t source(std::int64_t document) const;
-  /// Appends the first `limit` tokens of a document (all when it is shorter) to `ids` and `mask`.
+  /// Appends `limit` tokens of a document from `begin` on (to its end when that comes first) to
+  /// `ids` and `mask`.
   void read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
-            std::vector<std::uint8_t>& mask) const;
+            std::vector<std::uint8_t>& mask, std::int64_t begin = 0) const;
 
  private:
   struct Place {

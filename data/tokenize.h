@@ -10,6 +10,7 @@
 #include "base/file_system.h"
 #include "data/chat.h"
 #include "data/manifest.h"
+#include "data/overlong.h"
 #include "data/shard_writer.h"
 #include "data/tokenizer.h"
 
@@ -26,12 +27,11 @@ struct TokenizeInput {
   std::string prompt_field =
       {};  ///< of JSON rows with a question and an answer; set both or neither
   std::string response_field = {};
+  /// Share of the documents of a run's epochs; does not change the shards. Set on all or none.
+  std::optional<double> weight = {};
 
   bool operator==(const TokenizeInput&) const = default;
 };
-
-/// What to do with a document of more than max_length tokens.
-enum class Overlong { kTruncate, kDrop, kSplit, kError };
 
 struct TokenizeProgress {
   std::uint64_t bytes = 0;  ///< of the inputs, done

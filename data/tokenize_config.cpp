@@ -29,6 +29,11 @@ Schema dataset_schema(TokenizeInput* input, std::string* path) {
                     "member of a JSON row that becomes the user's message");
   schema.add_string("response_field", &input->response_field,
                     "member of a JSON row that becomes the assistant's message");
+  schema.add_optional_number(
+      "weight", &input->weight, {0, 1e9, true},
+      "of a run's `datasets`, on all or none: this one's share of the documents of an epoch, which "
+      "has as many documents as all datasets together; a smaller dataset is repeated, round and "
+      "round, and of a larger one each epoch takes the next part");
   return schema;
 }
 
@@ -104,6 +109,9 @@ std::string write_datasets(const std::vector<TokenizeInput>& inputs) {
     add("text_field", input.text_field, usual.text_field);
     add("prompt_field", input.prompt_field, usual.prompt_field);
     add("response_field", input.response_field, usual.response_field);
+    if (input.weight) {
+      text += fmt::format(", weight: {}", *input.weight);
+    }
     text += '}';
   }
   return '[' + text + ']';

@@ -87,14 +87,28 @@ std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
 }
 
 data::LoaderOptions train_loader_options(const RunConfig& config) {
-  return {config.max_length, config.per_device_train_batch_size, config.packing, config.shuffle,
-          static_cast<std::uint64_t>(config.data_seed.value_or(config.seed))};
+  data::LoaderOptions options{
+      .max_length = config.max_length,
+      .batch_size = config.per_device_train_batch_size,
+      .packing = config.packing,
+      .shuffle = config.shuffle,
+      .seed = static_cast<std::uint64_t>(config.data_seed.value_or(config.seed)),
+      .overlong = data::overlong_from_name(config.overlong)};
+  for (const data::TokenizeInput& dataset : config.datasets) {
+    if (dataset.weight) {
+      options.weights.push_back(*dataset.weight);
+    }
+  }
+  return options;
 }
 
 data::LoaderOptions eval_loader_options(const RunConfig& config) {
-  return {config.max_length,
-          config.per_device_eval_batch_size.value_or(config.per_device_train_batch_size),
-          config.packing, /*shuffle=*/false, 0};
+  return {
+      .max_length = config.max_length,
+      .batch_size = config.per_device_eval_batch_size.value_or(config.per_device_train_batch_size),
+      .packing = config.packing,
+      .shuffle = false,
+      .overlong = data::overlong_from_name(config.overlong)};
 }
 
 std::string data_fingerprint(const std::vector<std::shared_ptr<const data::ShardSet>>& sets) {

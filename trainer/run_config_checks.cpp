@@ -115,6 +115,19 @@ void check_adapter(const RunConfig& c, Lines& problems, Lines& notes) {
   }
 }
 
+void check_weights(const RunConfig& c, Lines& problems) {
+  const auto weighted = [](const data::TokenizeInput& input) { return input.weight.has_value(); };
+  const auto set = std::count_if(c.datasets.begin(), c.datasets.end(), weighted);
+  if (set != 0 && set != std::ssize(c.datasets)) {
+    problems.push_back(fmt::format("datasets: weight is set on {} of {}; set it on all or on none",
+                                   set, c.datasets.size()));
+  }
+  if (std::any_of(c.eval_datasets.begin(), c.eval_datasets.end(), weighted)) {
+    problems.emplace_back(
+        "eval_datasets: weight has no meaning there: every document is evaluated once");
+  }
+}
+
 void check_evaluation(const RunConfig& c, Lines& problems) {
   const bool evaluates = !c.eval_datasets.empty() && c.eval_strategy != "no";
   if (c.eval_datasets.empty() && (c.eval_strategy == "steps" || c.eval_strategy == "epoch")) {
@@ -189,6 +202,7 @@ void check_run_config(const RunConfig& config, std::vector<std::string>& problem
   check_schedule_keys(config, problems);
   check_schedule_values(config, problems);
   check_adapter(config, problems, notes);
+  check_weights(config, problems);
   check_evaluation(config, problems);
   check_best_model(config, problems);
   check_saving(config, problems, notes);

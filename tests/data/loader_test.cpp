@@ -148,7 +148,7 @@ TEST_F(LoaderTest, DocumentsOverMaxLengthAreCutAndCounted) {
   EXPECT_THAT(testing::internal::GetCapturedStderr(),
               HasSubstr(fmt::format("{} of 40 documents are longer than max_length 20 and are cut",
                                     longer)));
-  EXPECT_EQ(loader.cut_documents(), longer);
+  EXPECT_EQ(loader.overlong_documents(), longer);
   std::int64_t tokens = 0;
   std::size_t next = 0;
   for (std::int64_t b = 0; b < loader.batches_in_epoch(0); ++b) {
@@ -161,7 +161,7 @@ TEST_F(LoaderTest, DocumentsOverMaxLengthAreCutAndCounted) {
       EXPECT_EQ(document.first, ids);
     }
   }
-  EXPECT_EQ(tokens, loader.tokens_in_epoch());
+  EXPECT_EQ(tokens, loader.tokens());
 }
 
 TEST_F(LoaderTest, NoDocumentsIsAnError) {

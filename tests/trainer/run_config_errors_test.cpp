@@ -33,6 +33,19 @@ TEST(RunConfigErrors, MisspeltKeyIsAnsweredWithTheNearest) {
   EXPECT_THAT(message("lora_rnk: 4"), HasSubstr("did you mean lora_rank?"));
 }
 
+TEST(RunConfigErrors, WeightsOnSomeDatasetsOnly) {
+  const auto datasets = [](const std::string& list) {
+    return std::string(
+        refusal("model_name_or_path: m\noutput_dir: o\ndatasets: " + list + "\n").what());
+  };
+  EXPECT_THAT(datasets("[{path: a, weight: 0.7}, {path: b}, c]"),
+              HasSubstr("weight is set on 1 of 3; set it on all or on none"));
+  EXPECT_THAT(datasets("[{path: a, weight: 0}]"), HasSubstr("weight"));
+  EXPECT_THAT(datasets("[{path: a, weight: -0.5}]"), HasSubstr("above 0"));
+  EXPECT_THAT(message("eval_datasets: [{path: e, weight: 1}]"),
+              HasSubstr("eval_datasets: weight has no meaning there"));
+}
+
 TEST(RunConfigErrors, DuplicateKey) {
   EXPECT_THAT(message("seed: 1\nseed: 2"), AllOf(HasSubstr("run.yaml"), HasSubstr("seed")));
 }
