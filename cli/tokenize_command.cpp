@@ -33,11 +33,9 @@ struct TokenizeConfig {
   std::string output_dir;
   std::vector<data::TokenizeInput> datasets;
   std::optional<std::int64_t> max_length;
-  std::string overlong = "drop";
   std::int64_t shard_tokens = data::ShardOptions{}.shard_tokens;
   bool compress = false;
-  bool last_turn_only = false;
-  std::string end_token;
+  data::TokenizeSettings settings;
   std::int64_t threads = 0;
 };
 
@@ -50,14 +48,9 @@ TokenizeConfig read_config(FileSystem& files, const Options& options) {
       data::datasets_key("datasets", &config.datasets, "what to tokenise, in this order"));
   schema.add_optional_int("max_length", &config.max_length, {2, 1 << 24},
                           "longest document in tokens");
-  schema.add_choice("overlong", &config.overlong, {"truncate", "drop", "split", "error"},
-                    "what becomes of longer documents");
+  data::add_tokenize_keys(schema, &config.settings);
   schema.add_int("shard_tokens", &config.shard_tokens, {1, 1e9}, "tokens of one shard at most");
   schema.add_bool("compress", &config.compress, "shuffle and gzip the datasets");
-  schema.add_bool("last_turn_only", &config.last_turn_only,
-                  "in chats, train the last assistant turn alone");
-  schema.add_string("end_token", &config.end_token,
-                    "token after each plain text; <|endoftext|> or </s> unless set");
   schema.add_int("threads", &config.threads, {0, 1024}, "0: one for each processor");
   schema.read(read_yaml(files, options.config), options.config);
   schema.override_with(options.overrides);
@@ -80,11 +73,9 @@ TokenizeConfig read_config(FileSystem& files, const Options& options) {
 data::TokenizeOptions tokenize_options(const TokenizeConfig& config) {
   data::TokenizeOptions options;
   options.max_length = config.max_length;
-  options.overlong = data::overlong_from_name(config.overlong);
+  config.settings.apply(options);
   options.shards.shard_tokens = config.shard_tokens;
   options.shards.compress = config.compress;
-  options.chat.last_turn_only = config.last_turn_only;
-  options.end_token = config.end_token;
   options.threads = static_cast<int>(config.threads);
   return options;
 }

@@ -69,10 +69,10 @@ class Tokenization {
     const bool json = sources_[source].format != RowFormat::kText;
     const std::uint64_t before = progress_.bytes;
     while (read_batch(*reader, json)) {
-      std::vector<Document> documents = encode_rows(encoder, rows_, path, threads_);
+      std::vector<std::vector<Document>> documents = encode_rows(encoder, rows_, path, threads_);
       for (std::size_t i = 0; i < documents.size(); ++i) {
-        documents[i].source = static_cast<std::uint16_t>(source);
-        write(std::move(documents[i]), fmt::format("{}:{}", path.string(), rows_[i].line), counts);
+        write_row(std::move(documents[i]), source,
+                  fmt::format("{}:{}", path.string(), rows_[i].line), counts);
       }
       progress_.bytes = before + reader->bytes_read();
       report();
@@ -95,12 +95,17 @@ class Tokenization {
     return !rows_.empty();
   }
 
-  void write(Document document, const std::string& name, SourceCounts& counts) {
+  void write_row(std::vector<Document> documents, std::size_t source, const std::string& name,
+                 SourceCounts& counts) {
     ++counts.rows;
     ++progress_.rows;
-    for (const Document& kept : fit_document(std::move(document), options_, name, counts)) {
-      progress_.tokens += kept.size();
-      writer_.add(kept);
+    if (documents.empty()) ++counts.empty;
+    for (Document& document : documents) {
+      document.source = static_cast<std::uint16_t>(source);
+      for (const Document& kept : fit_document(std::move(document), options_, name, counts)) {
+        progress_.tokens += kept.size();
+        writer_.add(kept);
+      }
     }
   }
 

@@ -45,20 +45,20 @@ class TextEncoder final : public RowEncoder {
   TextEncoder(const Tokenizer& tokenizer, const std::string& end_token)
       : tokenizer_(tokenizer), end_(find_end_token(tokenizer, end_token)) {}
 
-  [[nodiscard]] Document encode(const Row& row, std::string_view) const override {
+  [[nodiscard]] std::vector<Document> encode(const Row& row, std::string_view) const override {
     return encode_text(row.text);
   }
 
-  [[nodiscard]] Document encode_text(std::string_view text) const {
-    Document document;
+  [[nodiscard]] std::vector<Document> encode_text(std::string_view text) const {
     if (text.empty()) {
-      return document;
+      return {};
     }
+    Document document;
     tokenizer_.encode(text, SpecialTokens::kPlain, document.ids);
     document.ids.push_back(end_);
     document.mask.assign(document.ids.size(), 1);
     document.mask[0] = 0;
-    return document;
+    return {std::move(document)};
   }
 
  private:
@@ -71,7 +71,7 @@ class TextRowEncoder final : public RowEncoder {
   TextRowEncoder(const Tokenizer& tokenizer, const std::string& end_token, std::string field)
       : text_(tokenizer, end_token), field_(std::move(field)) {}
 
-  [[nodiscard]] Document encode(const Row& row, std::string_view name) const override {
+  [[nodiscard]] std::vector<Document> encode(const Row& row, std::string_view name) const override {
     return text_.encode_text(json_string(parse_row(row, name), field_, name));
   }
 
@@ -85,13 +85,13 @@ class ChatEncoder final : public RowEncoder {
   ChatEncoder(const Tokenizer& tokenizer, const ChatOptions& options)
       : tokenizer_(tokenizer), options_(options) {}
 
-  [[nodiscard]] Document encode(const Row& row, std::string_view name) const override {
+  [[nodiscard]] std::vector<Document> encode(const Row& row, std::string_view name) const override {
     return encode_chat(parse_row(row, name), name);
   }
 
-  [[nodiscard]] Document encode_chat(const Json& json, std::string_view name) const {
+  [[nodiscard]] std::vector<Document> encode_chat(const Json& json, std::string_view name) const {
     RenderedChat chat = render_chat(tokenizer_, json, options_, name);
-    return {.ids = std::move(chat.ids), .mask = std::move(chat.mask)};
+    return {Document{.ids = std::move(chat.ids), .mask = std::move(chat.mask)}};
   }
 
  private:
@@ -105,7 +105,7 @@ class ExchangeEncoder final : public RowEncoder {
                   const TokenizeInput& input)
       : chat_(tokenizer, options), prompt_(input.prompt_field), response_(input.response_field) {}
 
-  [[nodiscard]] Document encode(const Row& row, std::string_view name) const override {
+  [[nodiscard]] std::vector<Document> encode(const Row& row, std::string_view name) const override {
     const Json json = parse_row(row, name);
     const Json prompt = {{"role", "user"}, {"content", json_string(json, prompt_, name)}};
     const Json response = {{"role", "assistant"}, {"content", json_string(json, response_, name)}};
@@ -124,7 +124,7 @@ class IdsEncoder final : public RowEncoder {
  public:
   explicit IdsEncoder(const Tokenizer& tokenizer) : vocab_size_(tokenizer.vocab_size()) {}
 
-  [[nodiscard]] Document encode(const Row& row, std::string_view name) const override {
+  [[nodiscard]] std::vector<Document> encode(const Row& row, std::string_view name) const override {
     const Json json = parse_row(row, name);
     const std::vector<std::int64_t> ids = json_ints(json, "ids", name);
     const std::vector<std::int64_t> labels = json_ints(json, "labels", name);
@@ -141,7 +141,7 @@ class IdsEncoder final : public RowEncoder {
       // Nothing is before the first token, so its label, if it has one, is never used.
       document.mask.push_back(i > 0 && labels[i] != kNotTrained ? 1 : 0);
     }
-    return document;
+    return {std::move(document)};
   }
 
  private:
@@ -180,9 +180,9 @@ std::unique_ptr<RowEncoder> make_row_encoder(const TokenizeSource& source,
   fail_internal("row format {}", static_cast<int>(source.format));
 }
 
-std::vector<Document> encode_rows(const RowEncoder& encoder, std::span<const Row> rows,
-                                  const fs::path& file, int threads) {
-  std::vector<Document> documents(rows.size());
+std::vector<std::vector<Document>> encode_rows(const RowEncoder& encoder, std::span<const Row> rows,
+                                               const fs::path& file, int threads) {
+  std::vector<std::vector<Document>> documents(rows.size());
   std::vector<std::exception_ptr> errors(rows.size());
   std::atomic<std::size_t> next{0};
   const auto work = [&] {

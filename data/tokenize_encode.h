@@ -15,9 +15,10 @@ namespace weft::data {
 class RowEncoder {
  public:
   virtual ~RowEncoder() = default;
-  /// The row's document, empty when the row holds no text. `name` is FILE:LINE; data Errors begin
-  /// with it.
-  [[nodiscard]] virtual Document encode(const Row& row, std::string_view name) const = 0;
+  /// The row's documents: mostly one; none when the row holds no text; several where a
+  /// conversation is split. `name` is FILE:LINE; data Errors begin with it.
+  [[nodiscard]] virtual std::vector<Document> encode(const Row& row,
+                                                     std::string_view name) const = 0;
 };
 
 /// `tokenizer` must outlive the encoder. A config Error when plain text needs an end token that the
@@ -26,10 +27,10 @@ class RowEncoder {
                                                            const Tokenizer& tokenizer,
                                                            const TokenizeOptions& options);
 
-/// Documents of `rows`, in order, encoded on `threads` threads. Of several bad rows the first is
-/// reported, whatever thread met it.
-[[nodiscard]] std::vector<Document> encode_rows(const RowEncoder& encoder,
-                                                std::span<const Row> rows, const fs::path& file,
-                                                int threads);
+/// The documents of each of `rows`, in order, encoded on `threads` threads. Of several bad rows the
+/// first is reported, whatever thread met it.
+[[nodiscard]] std::vector<std::vector<Document>> encode_rows(const RowEncoder& encoder,
+                                                             std::span<const Row> rows,
+                                                             const fs::path& file, int threads);
 
 }  // namespace weft::data

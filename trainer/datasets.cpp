@@ -14,7 +14,7 @@ namespace {
 data::TokenizeOptions tokenize_options(const RunConfig& config) {
   data::TokenizeOptions options;
   options.max_length = config.max_length;
-  options.overlong = data::overlong_from_name(config.overlong);
+  config.tokenize.apply(options);
   return options;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/file_system.h"
 #include "data/tokenize.h"
+#include "data/tokenize_config.h"
 #include "trainer/early_stopping.h"
 #include "trainer/schedule.h"
 
@@ -31,7 +32,7 @@ struct RunConfig {
   std::vector<data::TokenizeInput> eval_datasets;
   std::int64_t max_length = 2048;
   bool packing = true;
-  std::string overlong = "drop";  ///< drop | truncate | split | error
+  data::TokenizeSettings tokenize;
   bool shuffle = true;
   std::int64_t seed = 42;
   std::optional<std::int64_t> data_seed;  ///< not set: seed

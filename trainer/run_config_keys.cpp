@@ -160,9 +160,7 @@ void add_data_keys(Schema& schema, RunConfig& c) {
                 "micro-batch is per_device_train_batch_size documents. Neither pads, and no "
                 "document sees another.")
       .aliases = {"sample_packing"};
-  schema.add_choice(
-      "overlong", &c.overlong, {"drop", "truncate", "split", "error"},
-      "What becomes of a document longer than max_length; each is counted and reported.");
+  data::add_tokenize_keys(schema, &c.tokenize);
   schema.add_bool("shuffle", &c.shuffle,
                   "A new order in each epoch; false: the order of the data.");
   schema
