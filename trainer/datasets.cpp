@@ -93,7 +93,7 @@ data::LoaderOptions train_loader_options(const RunConfig& config) {
       .packing = config.packing,
       .shuffle = config.shuffle,
       .seed = static_cast<std::uint64_t>(config.data_seed.value_or(config.seed)),
-      .overlong = data::overlong_from_name(config.overlong)};
+      .overlong = data::overlong_from_name(config.tokenize.overlong)};
   for (const data::TokenizeInput& dataset : config.datasets) {
     if (dataset.weight) {
       options.weights.push_back(*dataset.weight);
@@ -108,7 +108,7 @@ data::LoaderOptions eval_loader_options(const RunConfig& config) {
       .batch_size = config.per_device_eval_batch_size.value_or(config.per_device_train_batch_size),
       .packing = config.packing,
       .shuffle = false,
-      .overlong = data::overlong_from_name(config.overlong)};
+      .overlong = data::overlong_from_name(config.tokenize.overlong)};
 }
 
 std::string data_fingerprint(const std::vector<std::shared_ptr<const data::ShardSet>>& sets) {
