@@ -27,10 +27,9 @@ if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
       ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
       CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=true ${CCACHE_PROGRAM})
 endif()
-find_program(MOLD_PROGRAM mold)
-if(MOLD_PROGRAM)
-  # Debian 12's mold can put thread-local variables before the page that RELRO begins on; such a program does not start.
-  add_link_options(-fuse-ld=mold -Wl,-z,norelro)
+find_program(LLD_PROGRAM ld.lld)
+if(LLD_PROGRAM)
+  add_link_options(-fuse-ld=lld)
 endif()
 
 add_library(weft_flags INTERFACE)

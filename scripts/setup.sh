@@ -12,7 +12,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(
-  g++ cmake ninja-build ccache mold pkg-config ca-certificates unzip python3-pip python3-venv
+  g++ cmake ninja-build ccache lld pkg-config ca-certificates unzip python3-pip python3-venv
   libhdf5-dev libgloo-dev libsentencepiece-dev libpcre2-dev libutf8proc-dev libssl-dev
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev libboost-context-dev
   libgtest-dev libgmock-dev libbenchmark-dev strace clang-format-14 clang-tidy-14
