@@ -1,6 +1,8 @@
 # What a person or CI may choose, and the flags every target of ours is compiled with.
 set(WEFT_CUDA AUTO CACHE STRING "Build the CUDA kernels: AUTO (when nvcc is found), ON, OFF")
 set_property(CACHE WEFT_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(WEFT_PARQUET AUTO CACHE STRING "Build the module that reads Parquet: AUTO (when Arrow is unpacked), ON, OFF")
+set_property(CACHE WEFT_PARQUET PROPERTY STRINGS AUTO ON OFF)
 option(WEFT_BUILD_TESTS "Build the tests" ON)
 option(WEFT_BUILD_BENCHMARKS "Build the benchmarks" ON)
 option(WEFT_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)

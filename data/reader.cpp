@@ -1,14 +1,22 @@
 #include "data/reader.h"
 
+#include <array>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/byte_stream.h"
+#include "data/reader_csv.h"
+#include "data/reader_json.h"
 #include "data/reader_lines.h"
+#include "data/reader_parquet.h"
 
 namespace weft::data {
 
 namespace {
+
+constexpr std::size_t kBlock = std::size_t{256} << 10;
 
 class LineRows final : public RowReader {
  public:
@@ -70,11 +78,11 @@ class BlockRows final : public RowReader {
   std::string line_;
 };
 
-/// The file as it is, line ends included; read through LineReader's checks would lose them.
+/// The file as it is, line ends included, which LineReader would drop.
 class FileRow final : public RowReader {
  public:
   FileRow(FileSystem& files, const fs::path& path, const RowOptions& options)
-      : files_(files), path_(path), limit_(options.max_row_bytes) {}
+      : path_(path), stream_(open_byte_stream(files, path)), limit_(options.max_row_bytes) {}
 
   bool next(Row& row) override {
     if (done_) {
@@ -82,17 +90,32 @@ class FileRow final : public RowReader {
     }
     done_ = true;
     row.line = 1;
-    row.text = read_file(files_, path_, limit_);
-    bytes_ = row.text.size();
+    read_all(row.text);
     check_utf8(row.text);
     if (row.text.starts_with("\xEF\xBB\xBF")) {
       row.text.erase(0, 3);
     }
     return true;
   }
-  [[nodiscard]] std::uint64_t bytes_read() const override { return bytes_; }
+  [[nodiscard]] std::uint64_t bytes_read() const override { return stream_->bytes_read(); }
 
  private:
+  void read_all(std::string& text) {
+    text.clear();
+    std::size_t size = 0;
+    std::size_t count = 0;
+    do {
+      if (size > limit_) {
+        fail_data("{}: is longer than {}, too long for one document; use another sample_by",
+                  path_.string(), human_bytes(limit_));
+      }
+      text.resize(size + kBlock);
+      count = stream_->read(std::as_writable_bytes(std::span(text)).subspan(size));
+      size += count;
+    } while (count != 0);
+    text.resize(size);
+  }
+
   void check_utf8(std::string_view text) const {
     if (is_utf8(text)) {
       return;
@@ -107,17 +130,47 @@ class FileRow final : public RowReader {
     fail_data("{}:{}: is not valid UTF-8; convert the file to UTF-8 first", path_.string(), number);
   }
 
-  FileSystem& files_;
   fs::path path_;
+  std::unique_ptr<ByteStream> stream_;
   std::uint64_t limit_;
-  std::uint64_t bytes_ = 0;
   bool done_ = false;
 };
 
 }  // namespace
 
+FileSyntax file_syntax(const fs::path& path) {
+  static const std::array<std::pair<std::string_view, FileSyntax>, 8> kExtensions{
+      {{".jsonl", FileSyntax::kJson},
+       {".ndjson", FileSyntax::kJson},
+       {".json", FileSyntax::kJson},
+       {".csv", FileSyntax::kCsv},
+       {".tsv", FileSyntax::kTsv},
+       {".tab", FileSyntax::kTsv},
+       {".parquet", FileSyntax::kParquet},
+       {".pq", FileSyntax::kParquet}}};
+  const std::string extension = uncompressed_name(path).extension().string();
+  for (const auto& [name, syntax] : kExtensions) {
+    if (extension == name) {
+      return syntax;
+    }
+  }
+  return FileSyntax::kText;
+}
+
 std::unique_ptr<RowReader> open_rows(FileSystem& files, const fs::path& path,
                                      const RowOptions& options) {
+  switch (options.syntax) {
+    case FileSyntax::kText:
+      break;
+    case FileSyntax::kJson:
+      return open_json_rows(files, path, options.max_row_bytes);
+    case FileSyntax::kCsv:
+      return open_csv_rows(files, path, ',', options.max_row_bytes);
+    case FileSyntax::kTsv:
+      return open_csv_rows(files, path, '\t', options.max_row_bytes);
+    case FileSyntax::kParquet:
+      return open_parquet_rows(files, path, options.max_row_bytes);
+  }
   if (options.split == TextSplit::kFile) {
     return std::make_unique<FileRow>(files, path, options);
   }

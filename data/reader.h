@@ -9,11 +9,24 @@
 
 namespace weft::data {
 
-/// One unit of a raw file before it is tokenised: a text, or a line of JSON.
+/// One unit of a raw file before it is tokenised: a text, or a value of JSON.
 struct Row {
   std::string text;       ///< valid UTF-8, without the byte-order mark and the line's end
-  std::int64_t line = 0;  ///< where it begins in its file, counted from 1
+  std::int64_t line = 0;  ///< where it begins in its file, counted from 1; of Parquet, the row
 };
+
+/// How the rows of a file are written.
+enum class FileSyntax {
+  kText,     ///< plain text, cut by TextSplit
+  kJson,     ///< one JSON value a line, or one array of them
+  kCsv,      ///< a table with a header: each row as a JSON object of strings
+  kTsv,      ///< the same with tabs
+  kParquet,  ///< each row as a JSON object
+};
+
+/// By the extension, under that of a compressed file: .jsonl, .ndjson and .json; .csv; .tsv and
+/// .tab; .parquet and .pq. All else is text.
+[[nodiscard]] FileSyntax file_syntax(const fs::path& path);
 
 /// How a text file is cut into rows.
 enum class TextSplit {
@@ -24,15 +37,16 @@ enum class TextSplit {
 };
 
 struct RowOptions {
+  FileSyntax syntax = FileSyntax::kText;
   TextSplit split = TextSplit::kLine;
   std::string separator;  ///< for kSeparator
   /// A longer row stops the reader before it is in memory.
   std::uint64_t max_row_bytes = std::uint64_t{64} << 20;
 };
 
-/// Gives the rows of one file, in order. LF and CRLF end a line, a missing end of the last line is
-/// fine, a byte-order mark at the start is dropped. Invalid UTF-8 and a row over the limit are data
-/// Errors `FILE:LINE: …`.
+/// Gives the rows of one file, in order. A file may be compressed (byte_stream.h). LF and CRLF end
+/// a line, a missing end of the last line is fine, a byte-order mark at the start is dropped.
+/// Invalid UTF-8 and a row over the limit are data Errors `FILE:LINE: …`.
 class RowReader {
  public:
   virtual ~RowReader() = default;

@@ -1,6 +1,5 @@
 #include "data/reader_lines.h"
 
-#include <algorithm>
 #include <span>
 
 #include "base/error.h"
@@ -10,23 +9,23 @@ namespace weft::data {
 
 namespace {
 
-constexpr std::uint64_t kBlock = std::uint64_t{256} << 10;
+constexpr std::size_t kBlock = std::size_t{256} << 10;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 }  // namespace
 
 LineReader::LineReader(FileSystem& files, const fs::path& path, std::uint64_t max_bytes)
-    : path_(path), file_(files.open(path)), max_bytes_(max_bytes) {}
+    : path_(path), stream_(open_byte_stream(files, path)), max_bytes_(max_bytes) {}
+
+std::uint64_t LineReader::bytes_read() const {
+  return stream_->bytes_read() - (stream_->compressed() ? 0 : block_.size() - position_);
+}
 
 bool LineReader::fill() {
-  const std::uint64_t count = std::min(kBlock, file_->size() - offset_);
-  block_.resize(count);
+  block_.resize(kBlock);
+  block_.resize(stream_->read(std::as_writable_bytes(std::span(block_))));
   position_ = 0;
-  if (count != 0) {
-    file_->read_at(offset_, std::as_writable_bytes(std::span(block_)));
-    offset_ += count;
-  }
-  return count != 0;
+  return !block_.empty();
 }
 
 bool LineReader::next(std::string& line) {

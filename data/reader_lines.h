@@ -6,11 +6,12 @@
 #include <string_view>
 #include <vector>
 
-#include "base/file_system.h"
+#include "data/byte_stream.h"
 
 namespace weft::data {
 
-/// Lines of a file in constant memory: a block and the longest line that is allowed.
+/// Lines of a file, compressed or not, in constant memory: a block and the longest line that is
+/// allowed.
 class LineReader {
  public:
   /// A line over `max_bytes` is a data Error.
@@ -21,7 +22,8 @@ class LineReader {
   [[nodiscard]] bool next(std::string& line);
   /// The number of the line that next() gave last, from 1.
   [[nodiscard]] std::int64_t number() const { return number_; }
-  [[nodiscard]] std::uint64_t bytes_read() const { return offset_ - (block_.size() - position_); }
+  /// Bytes of the file consumed so far; of a compressed one, those of the block being read.
+  [[nodiscard]] std::uint64_t bytes_read() const;
   [[nodiscard]] const fs::path& path() const { return path_; }
 
  private:
@@ -30,9 +32,8 @@ class LineReader {
   void finish_line(std::string& line);
 
   fs::path path_;
-  std::unique_ptr<ReadableFile> file_;
+  std::unique_ptr<ByteStream> stream_;
   std::uint64_t max_bytes_;
-  std::uint64_t offset_ = 0;  ///< of the end of block_ in the file
   std::string block_;
   std::size_t position_ = 0;  ///< in block_
   std::int64_t number_ = 0;

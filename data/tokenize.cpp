@@ -55,8 +55,9 @@ class Tokenization {
       SourceCounts& counts = counts_.emplace_back();
       counts.path = sources_[i].input.path.string();
       const auto encoder = make_row_encoder(sources_[i], tokenizer_, options_);
+      RowPicker picker(sources_[i]);
       for (const fs::path& path : sources_[i].files) {
-        run_file(path, i, *encoder, counts);
+        run_file(path, i, *encoder, picker, counts);
       }
     }
     return std::move(counts_);
@@ -64,11 +65,10 @@ class Tokenization {
 
  private:
   void run_file(const fs::path& path, std::size_t source, const RowEncoder& encoder,
-                SourceCounts& counts) {
-    const auto reader = open_rows(files_, path, sources_[source].rows);
-    const bool json = sources_[source].format != RowFormat::kText;
+                RowPicker& picker, SourceCounts& counts) {
+    const auto reader = open_source_rows(files_, sources_[source], path);
     const std::uint64_t before = progress_.bytes;
-    while (read_batch(*reader, json)) {
+    while (read_batch(*reader, picker)) {
       std::vector<std::vector<Document>> documents = encode_rows(encoder, rows_, path, threads_);
       for (std::size_t i = 0; i < documents.size(); ++i) {
         write_row(std::move(documents[i]), source,
@@ -80,17 +80,16 @@ class Tokenization {
     progress_.bytes = before + reader->bytes_read();
   }
 
-  /// Fills rows_; blank lines between JSON rows are no rows. False at the end of the file.
-  bool read_batch(RowReader& reader, bool json) {
+  /// Fills rows_. False at the end of the file, or of what is read of it.
+  bool read_batch(RowReader& reader, RowPicker& picker) {
     rows_.clear();
     std::size_t bytes = 0;
     Row row;
-    while (rows_.size() < kBatchRows && bytes < kBatchBytes && reader.next(row)) {
-      if (json && row.text.find_first_not_of(" \t") == std::string::npos) {
-        continue;
+    while (rows_.size() < kBatchRows && bytes < kBatchBytes && !picker.done() && reader.next(row)) {
+      if (picker.take(row)) {
+        bytes += row.text.size();
+        rows_.push_back(std::move(row));
       }
-      bytes += row.text.size();
-      rows_.push_back(std::move(row));
     }
     return !rows_.empty();
   }

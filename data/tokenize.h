@@ -18,7 +18,9 @@ namespace weft::data {
 
 /// One entry of `datasets`.
 struct TokenizeInput {
-  fs::path path = {};  ///< a file, or a folder: its files sorted by name, hidden ones left out
+  /// A file, a folder (its files and those of the folders in it) or a pattern, as file_patterns.h
+  /// says; "#5000" at its end is sample = 5000.
+  fs::path path = {};
   std::string format = "auto";  ///< auto, text, chat or ids
   std::string sample_by =
       "line";  ///< a document of a text file: line, paragraph, document (the file) or separator
@@ -29,6 +31,10 @@ struct TokenizeInput {
   std::string response_field = {};
   /// Share of the documents of a run's epochs; does not change the shards. Set on all or none.
   std::optional<double> weight = {};
+  /// Read exactly so many rows, drawn by sample_seed; more than there are is a data Error.
+  std::optional<std::int64_t> sample = {};
+  std::int64_t sample_seed = 42;
+  std::optional<std::int64_t> max_samples = {};  ///< read the first so many rows at most
 
   bool operator==(const TokenizeInput&) const = default;
 };

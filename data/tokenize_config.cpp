@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -13,7 +14,9 @@ namespace {
 /// The keys of one dataset, bound to `input`; its path to `path`.
 Schema dataset_schema(TokenizeInput* input, std::string* path) {
   Schema schema;
-  schema.add_string("path", path, "file, or folder of files; for a run also a folder of shards");
+  schema.add_string("path", path,
+                    "file, folder (with the folders in it), or pattern such as data/**/*.jsonl; "
+                    "data/a.jsonl#5000 draws 5000 rows; for a run also a folder of shards");
   schema
       .add_choice("format", &input->format, {"auto", "text", "chat", "ids"},
                   "text; chat (JSON lines with `messages`); ids (JSON lines with `ids` and "
@@ -34,6 +37,14 @@ Schema dataset_schema(TokenizeInput* input, std::string* path) {
       "of a run's `datasets`, on all or none: this one's share of the documents of an epoch, which "
       "has as many documents as all datasets together; a smaller dataset is repeated, round and "
       "round, and of a larger one each epoch takes the next part");
+  schema
+      .add_optional_int("sample", &input->sample, {1, 1e12},
+                        "exactly so many rows, drawn by sample_seed; as #5000 after the path")
+      .aliases = {"num_samples"};
+  schema.add_int("sample_seed", &input->sample_seed, {0, 9007199254740992.0},
+                 "another seed draws another sample");
+  schema.add_optional_int("max_samples", &input->max_samples, {1, 1e12},
+                          "the first so many rows at most");
   return schema;
 }
 
@@ -112,6 +123,15 @@ std::string write_datasets(const std::vector<TokenizeInput>& inputs) {
     if (input.weight) {
       text += fmt::format(", weight: {}", *input.weight);
     }
+    const auto add_number = [&](std::string_view name, std::optional<std::int64_t> value,
+                                std::optional<std::int64_t> unless) {
+      if (value && value != unless) {
+        text += fmt::format(", {}: {}", name, *value);
+      }
+    };
+    add_number("sample", input.sample, std::nullopt);
+    add_number("sample_seed", input.sample_seed, usual.sample_seed);
+    add_number("max_samples", input.max_samples, std::nullopt);
     text += '}';
   }
   return '[' + text + ']';

@@ -20,6 +20,12 @@ Json source_recipe(FileSystem& files, const TokenizeSource& source) {
                {"prompt_field", input.prompt_field},
                {"response_field", input.response_field},
                {"files", Json::array()}};
+  if (input.sample) {
+    json["sample"] = {*input.sample, input.sample_seed};
+  }
+  if (input.max_samples) {
+    json["max_samples"] = *input.max_samples;
+  }
   for (const fs::path& path : source.files) {
     // The name, not the place: data that was moved is still the same data.
     json["files"].push_back({path.filename().string(), sha256_file(files, path)});

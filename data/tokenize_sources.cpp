@@ -7,16 +7,11 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "data/reader_lines.h"
+#include "data/file_patterns.h"
 
 namespace weft::data {
 
 namespace {
-
-bool holds_json_rows(const fs::path& path) {
-  const std::string extension = path.extension().string();
-  return extension == ".jsonl" || extension == ".ndjson" || extension == ".json";
-}
 
 TextSplit text_split(const TokenizeInput& input) {
   if (input.sample_by == "document") {
@@ -48,6 +43,16 @@ void check_input(const TokenizeInput& input) {
     fail_config("dataset {}: separator goes with 'sample_by: separator'; set both or neither",
                 input.path.string());
   }
+  for (const auto& [key, count] :
+       {std::pair{"sample", input.sample}, {"max_samples", input.max_samples}}) {
+    if (count && *count < 1) {
+      fail_config("dataset {}: {} is {}, expected 1 or more", input.path.string(), key, *count);
+    }
+  }
+  if (input.sample && input.max_samples) {
+    fail_config("dataset {}: sample and max_samples both limit the rows; leave one out",
+                input.path.string());
+  }
   if (input.prompt_field.empty() != input.response_field.empty()) {
     fail_config("dataset {}: prompt_field and response_field go together; set both or neither",
                 input.path.string());
@@ -58,37 +63,40 @@ void check_input(const TokenizeInput& input) {
   }
 }
 
-std::vector<fs::path> find_files(FileSystem& files, const fs::path& path) {
-  if (!files.exists(path)) {
-    fail_data("dataset {}: no such file or folder", path.string());
+/// The "#5000" at the end of a path, which asks for a sample of that many rows, goes to `sample`.
+void split_sample(FileSystem& files, TokenizeInput& input) {
+  const std::string path = input.path.string();
+  const std::size_t mark = path.rfind('#');
+  const std::string_view digits =
+      std::string_view(path).substr(std::min(mark, path.size() - 1) + 1);
+  if (mark == std::string::npos || mark == 0 || digits.empty() || digits.size() > 12 ||
+      digits.find_first_not_of("0123456789") != std::string_view::npos ||
+      files.exists(input.path)) {
+    return;
   }
-  if (!files.is_folder(path)) {
-    return {path};
+  if (input.sample) {
+    fail_config("dataset {}: both the path and sample say how many rows; leave one out", path);
   }
-  std::vector<fs::path> found;
-  for (const std::string& name : files.list(path)) {
-    if (name.front() != '.' && !files.is_folder(path / name)) {
-      found.push_back(path / name);
-    }
-  }
-  if (found.empty()) {
-    fail_data("dataset {}: the folder holds no files (folders inside it are not looked into)",
-              path.string());
-  }
-  return found;
+  input.sample = std::stoll(std::string(digits));
+  input.path = path.substr(0, mark);
+}
+
+/// How the rows of a file are written: by its name, and by the format where the name says nothing.
+FileSyntax input_syntax(const fs::path& path, const TokenizeInput& input) {
+  const FileSyntax syntax = file_syntax(path);
+  const bool text =
+      input.format == "text" || (input.format == "auto" && input.prompt_field.empty());
+  return syntax == FileSyntax::kText && !text ? FileSyntax::kJson : syntax;
 }
 
 /// The format that the first row shows; plain text rows when the file has none.
 RowFormat guess_row_format(FileSystem& files, const fs::path& path, const TokenizeInput& input,
-                           const TokenizeOptions& options) {
-  LineReader lines(files, path, options.max_row_bytes);
-  std::string line;
-  while (lines.next(line)) {
-    if (line.find_first_not_of(" \t") == std::string::npos) {
-      continue;
-    }
-    const std::string name = fmt::format("{}:{}", path.string(), lines.number());
-    const Json row = parse_json(line, name);
+                           const RowOptions& options) {
+  const std::unique_ptr<RowReader> rows = open_rows(files, path, options);
+  Row first;
+  while (rows->next(first)) {
+    const std::string name = fmt::format("{}:{}", path.string(), first.line);
+    const Json row = parse_json(first.text, name);
     if (!row.is_object()) {
       fail_data("{}: is not a JSON object; expected one object on each line", name);
     }
@@ -114,7 +122,7 @@ RowFormat guess_row_format(FileSystem& files, const fs::path& path, const Tokeni
 }
 
 RowFormat row_format(FileSystem& files, const fs::path& path, const TokenizeInput& input,
-                     const TokenizeOptions& options) {
+                     const RowOptions& options) {
   if (!input.prompt_field.empty()) {
     return RowFormat::kExchange;
   }
@@ -124,36 +132,81 @@ RowFormat row_format(FileSystem& files, const fs::path& path, const TokenizeInpu
   if (input.format == "ids") {
     return RowFormat::kIds;
   }
-  if (!holds_json_rows(path)) {
+  if (options.syntax == FileSyntax::kText) {
     return RowFormat::kText;
   }
   return input.format == "text" ? RowFormat::kTextRow
                                 : guess_row_format(files, path, input, options);
 }
 
+RowSelection select_rows(FileSystem& files, const TokenizeSource& source) {
+  const TokenizeInput& input = source.input;
+  if (input.max_samples) {
+    return RowSelection::first(*input.max_samples);
+  }
+  if (!input.sample) {
+    return {};
+  }
+  std::int64_t count = 0;
+  for (const fs::path& path : source.files) {
+    const auto rows = open_source_rows(files, source, path);
+    Row row;
+    while (rows->next(row)) {
+      count += is_numbered(row) ? 1 : 0;
+    }
+  }
+  if (*input.sample > count) {
+    fail_data("dataset {}: has {} rows, a sample of {} was asked for; ask for fewer, or for all",
+              input.path.string(), count, *input.sample);
+  }
+  return RowSelection::sample(*input.sample, count, static_cast<std::uint64_t>(input.sample_seed));
+}
+
 TokenizeSource resolve_input(FileSystem& files, const TokenizeInput& input,
                              const TokenizeOptions& options) {
-  check_input(input);
   TokenizeSource source;
   source.input = input;
-  source.files = find_files(files, input.path);
-  source.format = row_format(files, source.files.front(), input, options);
+  split_sample(files, source.input);
+  check_input(source.input);
+  source.files = find_input_files(files, source.input.path);
+  source.rows.split = text_split(input);
+  source.rows.separator = input.separator;
   source.rows.max_row_bytes = options.max_row_bytes;
-  if (source.format == RowFormat::kText) {
-    source.rows.split = text_split(input);
-    source.rows.separator = input.separator;
-  }
   for (const fs::path& path : source.files) {
-    if (row_format(files, path, input, options) != source.format) {
-      fail_data("dataset {}: {} and {} hold different kinds of rows; list them as two datasets",
-                input.path.string(), source.files.front().string(), path.string());
+    RowOptions rows = source.rows;
+    rows.syntax = input_syntax(path, source.input);
+    const RowFormat format = row_format(files, path, source.input, rows);
+    if (path == source.files.front()) {
+      source.format = format;
+    }
+    if (format != source.format) {
+      fail_data(
+          "dataset {}: {} and {} hold different kinds of rows; list them as two datasets, or name "
+          "some of the files with a pattern",
+          input.path.string(), source.files.front().string(), path.string());
     }
     source.bytes += files.open(path)->size();
   }
+  source.selection = select_rows(files, source);
   return source;
 }
 
 }  // namespace
+
+std::unique_ptr<RowReader> open_source_rows(FileSystem& files, const TokenizeSource& source,
+                                            const fs::path& path) {
+  RowOptions options = source.rows;
+  options.syntax = input_syntax(path, source.input);
+  return open_rows(files, path, options);
+}
+
+bool is_numbered(const Row& row) {
+  return row.text.find_first_not_of(" \t\r\n") != std::string::npos;
+}
+
+bool RowPicker::take(const Row& row) {
+  return !is_numbered(row) || source_.selection.contains(number_++);
+}
 
 std::vector<TokenizeSource> resolve_inputs(FileSystem& files, std::span<const TokenizeInput> inputs,
                                            const TokenizeOptions& options) {

@@ -3,6 +3,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 deps=${WEFT_DEPS:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/weft}
 libtorch=$deps/libtorch-2.11.0
+arrow=$deps/arrow-26.0.1
 # Nothing here asks questions: a command that reads its input sees the end of it at once.
 exec </dev/null
 

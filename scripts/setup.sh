@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Prepares a Debian 12 machine to build weft: installs the Debian packages that are missing, and
-# unpacks LibTorch from pinned Python wheels into $WEFT_DEPS (default: the user's cache folder),
-# outside the clone, so that a second clone finds it there. A second run changes nothing and needs
-# no network.
+# unpacks LibTorch and Arrow from pinned Python wheels into $WEFT_DEPS (default: the user's cache
+# folder), outside the clone, so that a second clone finds them there. A second run changes nothing
+# and needs no network.
 #
 #   scripts/setup.sh
 #
 #   WEFT_DEPS=FOLDER    where LibTorch is unpacked (default ${XDG_CACHE_HOME:-~/.cache}/weft)
 #   WEFT_CUDA=ON|OFF    with or without the GPU libraries (default: with, where a driver is found)
+#   WEFT_PARQUET=ON|OFF with or without Arrow's C++ library, 55 MB, for Parquet files (default ON)
 #   WEFT_PACKAGES=skip  leave the Debian packages alone
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(
   g++ cmake ninja-build ccache lld pkg-config ca-certificates unzip python3-pip python3-venv
   libhdf5-dev libgloo-dev libsentencepiece-dev libpcre2-dev libutf8proc-dev libssl-dev
+  zlib1g-dev libzstd-dev
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev libboost-context-dev
   libgtest-dev libgmock-dev libbenchmark-dev strace clang-format-14 clang-tidy-14
 )
@@ -67,17 +69,22 @@ wanted_groups() {
   fi
 }
 
-# unpack_group GROUP FOLDER: downloads the wheels of the group, checks their hashes, unpacks them.
-unpack_group() {
-  local wheels=$2/.wheels wheel
+# download_group GROUP FOLDER: downloads the wheels of the group into the folder, checks their hashes.
+download_group() {
   say "downloading $(pins_of "$1" | sed 's/ .*//' | tr '\n' ' ')"
-  mkdir -p "$wheels"
-  pins_of "$1" >"$wheels/pins.txt"
+  mkdir -p "$2"
+  pins_of "$1" >"$2/pins.txt"
   # The tag is forced: the wheel is only unpacked, so it need not fit the Python that fetches it.
   "$(system_python)" -m pip download --quiet --disable-pip-version-check --progress-bar off \
     --no-deps --only-binary=:all: --python-version 3.11 --implementation cp --require-hashes \
-    -r "$wheels/pins.txt" -d "$wheels" ||
+    -r "$2/pins.txt" -d "$2" ||
     die "the wheels could not be downloaded. Check the network and pip's configuration, run it again."
+}
+
+# unpack_group GROUP FOLDER: downloads the wheels of the group and unpacks them.
+unpack_group() {
+  local wheels=$2/.wheels wheel
+  download_group "$1" "$wheels"
   for wheel in "$wheels"/*.whl; do
     say "unpacking $(basename "$wheel")"
     # Exit code 11: a pattern matched nothing, as every wheel has but some of these folders.
@@ -87,6 +94,33 @@ unpack_group() {
   rm -rf "$wheels"
   chmod -f a+x "$2"/nvidia/cu13/bin/* "$2"/nvidia/cu13/nvvm/bin/* || true
   stamp_of "$1" >"$2/.weft-$1"
+}
+
+wants_parquet() {
+  case ${WEFT_PARQUET:-ON} in
+    ON) true ;;
+    OFF) false ;;
+    *) die "WEFT_PARQUET is '$WEFT_PARQUET'; expected ON or OFF." ;;
+  esac
+}
+
+# The two libraries and the headers of the pyarrow wheel; the rest of it is for Python.
+unpack_arrow() {
+  local staging=$arrow.tmp wheel
+  if ! wants_parquet || [ "$(cat "$arrow/.weft-parquet" 2>/dev/null)" = "$(stamp_of parquet)" ]; then
+    return
+  fi
+  rm -rf "$staging"
+  download_group parquet "$staging/.wheels"
+  for wheel in "$staging"/.wheels/*.whl; do
+    say "unpacking $(basename "$wheel")"
+    unzip -q -o "$wheel" 'pyarrow/include/*' 'pyarrow/libarrow.so.*' 'pyarrow/libparquet.so.*' \
+      -d "$staging" || die "$wheel could not be unpacked. Is the disk full?"
+  done
+  mv "$staging"/pyarrow/* "$staging"
+  rm -rf "$staging/.wheels" "$staging/pyarrow" "$arrow"
+  stamp_of parquet >"$staging/.weft-parquet"
+  mv "$staging" "$arrow"
 }
 
 # Prepares the new folder beside the old one and swaps them by rename, so that whoever builds sees
@@ -113,4 +147,5 @@ unpack_libtorch() {
 install_packages
 with_lock setup
 unpack_libtorch
+unpack_arrow
 say "ready: LibTorch is in $libtorch"

@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "data/file_patterns.h"
 #include "data/manifest.h"
 #include "data/tokenize.h"
 
@@ -72,10 +73,12 @@ std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
     const data::Tokenizer& tokenizer, const fs::path& cache) {
   std::vector<std::shared_ptr<const data::ShardSet>> sets;
   for (const data::TokenizeInput& dataset : datasets) {
-    if (!files.exists(dataset.path)) {
+    const std::string name = dataset.path.string();
+    if (!files.exists(dataset.path) && !data::is_file_pattern(dataset.path) &&
+        name.find('#') == std::string::npos) {
       fail_config(
           "dataset {} does not exist; paths are relative to the folder that weft is started in",
-          dataset.path.string());
+          name);
     }
     const bool shards = data::is_shard_folder(files, dataset.path);
     const fs::path folder =

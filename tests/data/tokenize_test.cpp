@@ -3,9 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "base/json.h"
-#include "data/shard_set.h"
-#include "shard_test_support.h"
-#include "tokenize_test_support.h"
+#include "tokenize_folder_test.h"
 
 namespace weft::data {
 namespace {
@@ -14,50 +12,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-class TokenizeTest : public FolderTest {
- protected:
-  TokenizeInput input(const std::string& name, std::string_view text) {
-    TokenizeInput made;
-    made.path = put(name, text);
-    return made;
-  }
-
-  TokenizeResult tokenize(std::vector<TokenizeInput> inputs, const TokenizeOptions& options = {}) {
-    return tokenize_to_shards(files_, inputs, tokenizer_, options, out());
-  }
-
-  [[nodiscard]] fs::path out() const { return folder_ / "shards"; }
-
-  [[nodiscard]] std::vector<Document> documents() {
-    const ShardSet set(files_, out(), {.tokenizer_sha256 = tokenizer_.sha256()});
-    std::vector<Document> all;
-    for (std::int64_t i = 0; i < set.documents(); ++i) {
-      Document& document = all.emplace_back();
-      document.source = set.source(i);
-      set.read(i, std::int64_t{1} << 40, document.ids, document.mask);
-    }
-    return all;
-  }
-
-  /// The texts of all documents with control tokens left out.
-  [[nodiscard]] std::vector<std::string> texts() {
-    std::vector<std::string> all;
-    for (const Document& document : documents()) {
-      all.push_back(tokenizer_.decode(document.ids, true));
-    }
-    return all;
-  }
-
-  /// What tokenising one file named `name` says.
-  std::string refusal(const std::string& name, std::string_view text,
-                      ErrorKind kind = ErrorKind::kData) {
-    const std::string message = error_of([&] { tokenize({input(name, text)}); }, kind);
-    EXPECT_FALSE(fs::exists(out()));
-    return message;
-  }
-
-  ByteTokenizer tokenizer_;
-};
+class TokenizeTest : public TokenizeFolderTest {};
 
 TEST_F(TokenizeTest, EveryTokenOfATextButTheFirstIsATargetAndAnEndTokenFollows) {
   const TokenizeResult result = tokenize({input("a.txt", "one\ntwo<|im_end|>\n")});
@@ -136,7 +91,6 @@ TEST_F(TokenizeTest, AFolderIsItsFilesInOrderWithoutHiddenOnes) {
   put("in/b.txt", "b");
   put("in/a.txt", "a");
   put("in/.hidden.txt", "h");
-  fs::create_directories(folder_ / "in" / "deeper");
   TokenizeInput folder;
   folder.path = folder_ / "in";
   (void)tokenize({folder, input("c.txt", "c")});
@@ -348,7 +302,7 @@ TEST_F(TokenizeTest, PathsThatAreNotThereAreNamed) {
               HasSubstr("none.jsonl: no such file or folder"));
   fs::create_directories(folder_ / "in");
   missing.path = folder_ / "in";
-  EXPECT_THAT(error_of([&] { (void)tokenize({missing}); }), HasSubstr("the folder holds no files"));
+  EXPECT_THAT(error_of([&] { (void)tokenize({missing}); }), HasSubstr("hold no files"));
 }
 
 TEST_F(TokenizeTest, OptionsThatContradictEachOtherAreConfigErrors) {
