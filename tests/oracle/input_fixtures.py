@@ -1,8 +1,9 @@
 """Writes tests/fixtures/inputs/: small files in the formats that weft reads, made by the formats' own Python libraries.
 
+    pip install pyarrow==26.0.1 zstandard==0.25.0
     python tests/oracle/input_fixtures.py [FOLDER]
 
-Needs zstandard and pyarrow (scripts/oracle-requirements.txt). expected.json holds what is in the files, as Python reads it.
+expected.json holds what is in the files, as Python reads it.
 """
 
 import csv
