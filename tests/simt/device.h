@@ -58,6 +58,11 @@ class Device {
   void end_block();
   /// Begins a launch; returns its number, from 1.
   std::uint32_t begin_launch() { return ++launches_; }
+  [[nodiscard]] std::uint32_t launches() const { return launches_; }
+
+  /// Whether the emulated operators hand their tensors to the kernels; off, they run as on a CPU.
+  [[nodiscard]] bool in_use() const { return in_use_; }
+  void set_in_use(bool in_use) { in_use_ = in_use; }
 
  private:
   struct Buffer {
@@ -86,6 +91,7 @@ class Device {
   std::unordered_map<std::uint64_t, std::uint64_t> visits_;
   std::unordered_map<std::uint64_t, WarpAccess> warp_accesses_;
   std::uint32_t launches_ = 0;
+  bool in_use_ = true;
   std::uint64_t buffers_added_ = 0;
 };
 

@@ -15,7 +15,8 @@ inline constexpr bool kHasDeviceKernels = true;
 /// Every operator asks this first, so the buffers of the one before are forgotten here.
 inline bool runs_on_device_kernels(const at::Tensor& tensor) {
   simt::Device::current().clear();
-  return tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16;
+  return simt::Device::current().in_use() &&
+         (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
 }
 
 inline cuda::Stream stream_of(const at::Tensor&) { return nullptr; }
