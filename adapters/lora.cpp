@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::adapters {
 namespace {
@@ -138,6 +139,7 @@ void LoraAdapters::initialise(std::uint64_t seed) {
 
 void LoraAdapters::refresh() {
   if (!compute_.is_same(parameters_.values())) {
+    kernels::log_traffic("adapters' copies", {parameters_.values()}, {compute_});
     compute_.copy_(parameters_.values());
   }
 }

@@ -4,6 +4,14 @@ find_program(WEFT_NVCC nvcc
     HINTS ENV CUDA_HOME /usr/local/cuda ${WEFT_LIBTORCH}/nvidia/cu13 PATH_SUFFIXES bin
     DOC "The CUDA compiler, for CUDA kernels")
 
+# The headers of cuDNN and of its graphs: attention's plans compile, and are tested as far as cuDNN goes without a GPU,
+# wherever these are. cuDNN itself is loaded at run time.
+find_path(WEFT_CUDNN_INCLUDE cudnn.h
+    HINTS ${WEFT_LIBTORCH}/nvidia/cudnn/include ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES include)
+find_path(WEFT_CUDART_INCLUDE cuda_runtime.h
+    HINTS ${WEFT_LIBTORCH}/nvidia/cu13/include ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES include)
+find_path(WEFT_CUDNN_FRONTEND_INCLUDE cudnn_frontend.h HINTS ${WEFT_LIBTORCH}/include)
+
 set(weft_gpu_libraries TRUE)
 foreach(file torch/lib/libtorch_cuda.so nvidia/cu13/lib/libcublas.so.13 nvidia/cudnn/lib/libcudnn.so.9)
   if(NOT EXISTS ${WEFT_LIBTORCH}/${file})

@@ -7,6 +7,7 @@
 #include "kernels/cuda/adamw.h"
 #include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::kernels {
 namespace {
@@ -72,6 +73,7 @@ void adamw_step(const at::Tensor& parameters, const at::Tensor& gradient, const 
   check_tensor(gradient, parameters.sizes(), dtype, "adamw gradient");
   check_tensor(moment1, parameters.sizes(), dtype, "adamw moment1");
   check_tensor(moment2, parameters.sizes(), dtype, "adamw moment2");
+  log_traffic("adamw", {parameters, gradient, moment1, moment2}, {parameters, moment1, moment2});
   const auto t = static_cast<double>(step);
   const double correction1 = 1.0 - std::pow(options.beta1, t);
   const double correction2 = 1.0 - std::pow(options.beta2, t);
@@ -99,6 +101,10 @@ void adamw_step(const at::Tensor& parameters, const at::Tensor& gradient, const 
 
 double sum_of_squares(const at::Tensor& flat) {
   check_tensor(flat, flat.sizes(), flat.scalar_type(), "sum_of_squares values");
+  log_traffic("gradient norm", {flat}, {}, 2);
+  if (flat.is_meta()) {
+    return 0.0;  // nothing has a value there
+  }
   if (const at::Tensor sum = sum_on_device(flat); sum.defined()) {
     return sum.item<double>();
   }

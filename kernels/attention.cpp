@@ -11,6 +11,7 @@
 
 #include "kernels/attention_cpu.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::kernels {
 namespace {
@@ -108,6 +109,17 @@ void check(const at::Tensor& qkv, const HeadLayout& layout,
   }
 }
 
+// FLOPs of one of the products of scores and heads: a causal mask leaves half of a square. The
+// forward pass has two, the backward pass five, which include computing the scores again.
+double attention_flops(const HeadLayout& layout, const AttentionDocuments& documents) {
+  double squares = 0;
+  for (std::size_t i = 0; i + 1 < documents.cu_seqlens.size(); ++i) {
+    const double length = documents.cu_seqlens[i + 1] - documents.cu_seqlens[i];
+    squares += length * length;
+  }
+  return squares * static_cast<double>(layout.heads_q * layout.head_dim);
+}
+
 // Calls body(first row, length) for each document that is not empty.
 template <typename Body>
 void for_each_document(std::span<const std::int32_t> cu_seqlens, Body&& body) {
@@ -121,16 +133,22 @@ void for_each_document(std::span<const std::int32_t> cu_seqlens, Body&& body) {
 }  // namespace
 
 void attention_forward(const at::Tensor& qkv, const HeadLayout& layout,
-                       std::span<const std::int32_t> cu_seqlens, const at::Tensor& out,
+                       const AttentionDocuments& documents, const at::Tensor& out,
                        const at::Tensor& lse, Arena& scratch) {
-  check(qkv, layout, cu_seqlens, out, lse);
+  check(qkv, layout, documents.cu_seqlens, out, lse);
+  log_work("attention", WorkKind::kAttention, 2 * attention_flops(layout, documents), {qkv},
+           {out, lse});
   const Arena::Scope scope(scratch);
+  if (documents.device != nullptr) {
+    documents.device->forward(qkv, out, lse, scratch);
+    return;
+  }
   const at::Tensor rows = working_copy(qkv, lse, scratch);
   if (qkv.is_meta()) {
     return;  // planned: the temporaries above are what counts
   }
   const std::int64_t heads = layout.heads_q;
-  for_each_document(cu_seqlens, [&](std::int64_t first, std::int64_t length) {
+  for_each_document(documents.cu_seqlens, [&](std::int64_t first, std::int64_t length) {
     const auto [o, l] = forward_document(split(rows.narrow(0, first, length), layout),
                                          scale_of(layout), runs_on_cpu_loops(qkv));
     out.narrow(0, first, length)
@@ -141,12 +159,18 @@ void attention_forward(const at::Tensor& qkv, const HeadLayout& layout,
 }
 
 void attention_backward(const at::Tensor& dout, const at::Tensor& qkv, const HeadLayout& layout,
-                        std::span<const std::int32_t> cu_seqlens, const at::Tensor& out,
+                        const AttentionDocuments& documents, const at::Tensor& out,
                         const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) {
-  check(qkv, layout, cu_seqlens, out, lse);
+  check(qkv, layout, documents.cu_seqlens, out, lse);
   check_tensor(dout, out.sizes(), qkv.scalar_type(), "attention dout");
   check_tensor(dqkv, qkv.sizes(), qkv.scalar_type(), "attention dqkv");
+  log_work("attention backward", WorkKind::kAttention, 5 * attention_flops(layout, documents),
+           {qkv, out, dout, lse}, {dqkv}, 2);
   const Arena::Scope scope(scratch);
+  if (documents.device != nullptr) {
+    documents.device->backward(dout, qkv, out, lse, dqkv, scratch);
+    return;
+  }
   const at::Tensor rows = working_copy(qkv, lse, scratch);
   const at::Tensor out_rows = working_copy(out, lse, scratch);
   const at::Tensor dout_rows = working_copy(dout, lse, scratch);
@@ -154,7 +178,7 @@ void attention_backward(const at::Tensor& dout, const at::Tensor& qkv, const Hea
     return;  // planned: the temporaries above are what counts
   }
   const std::int64_t heads = layout.heads_q;
-  for_each_document(cu_seqlens, [&](std::int64_t first, std::int64_t length) {
+  for_each_document(documents.cu_seqlens, [&](std::int64_t first, std::int64_t length) {
     const auto document = [&](const at::Tensor& all) {
       return as_heads(all.narrow(0, first, length), 0, heads, layout.head_dim);
     };

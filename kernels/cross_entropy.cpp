@@ -6,6 +6,7 @@
 #include "kernels/cuda/cross_entropy.h"
 #include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::kernels {
 namespace {
@@ -37,6 +38,9 @@ void run(const at::Tensor& logits, const at::Tensor& targets, double scale, bool
   check_tensor(targets, {rows}, at::kLong, "cross_entropy targets");
   check_tensor(log_probs, {rows}, statistics_dtype(logits.scalar_type()),
                "cross_entropy log_probs");
+  // The logits are read again for their gradient.
+  const at::Tensor again = gradient ? logits : at::Tensor();
+  log_traffic("loss", {logits, again, targets}, {again, log_probs});
   if (run_on_device(logits, targets, scale, gradient, log_probs)) {
     return;
   }

@@ -7,6 +7,7 @@
 #include "kernels/cuda/dropout.h"
 #include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::kernels {
 namespace {
@@ -63,6 +64,7 @@ void dropout(const at::Tensor& x, double p, std::uint64_t seed, std::uint64_t st
              const at::Tensor& out, bool accumulate) {
   check_tensor(x, x.sizes(), x.scalar_type(), "dropout x");
   check_tensor(out, x.sizes(), x.scalar_type(), "dropout out");
+  log_traffic("dropout", {x, accumulate ? out : at::Tensor()}, {out});
   if (x.is_meta() || drop_on_device(x, p, seed, stream, out, accumulate)) {
     return;
   }

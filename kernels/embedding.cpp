@@ -6,6 +6,7 @@
 #include "kernels/cuda/embedding.h"
 #include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::kernels {
 namespace {
@@ -51,6 +52,7 @@ bool backward_on_device(const at::Tensor& dout, const at::Tensor& tokens,
 
 void embedding_forward(const at::Tensor& table, const at::Tensor& tokens, const at::Tensor& out) {
   check_tensor(out, {tokens.size(0), table.size(1)}, table.scalar_type(), "embedding out");
+  log_traffic("embedding", {out, tokens}, {out});
   // ATen cannot select there
   if (out.is_meta() || forward_on_device(table, tokens, out)) {
     return;
@@ -62,6 +64,7 @@ void embedding_forward(const at::Tensor& table, const at::Tensor& tokens, const 
 void embedding_backward(const at::Tensor& dout, const at::Tensor& tokens,
                         const at::Tensor& grad_table) {
   check_tensor(dout, {tokens.size(0), grad_table.size(1)}, dout.scalar_type(), "embedding dout");
+  log_traffic("embedding backward", {dout, dout, tokens}, {dout}, 3);
   if (backward_on_device(dout, tokens, grad_table)) {
     return;
   }

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::kernels {
 namespace {
@@ -55,6 +56,15 @@ void multiply_panels(const at::Tensor& wide_out, const at::Tensor& a, const at::
   }
 }
 
+// Products with an adapter's rank on one side are bound by memory, not by arithmetic.
+void log_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, bool accumulate) {
+  constexpr std::int64_t kThin = 512;
+  const bool thin = std::min({a.size(0), a.size(1), b.size(1)}) < kThin;
+  log_work(thin ? "product, thin" : "product", WorkKind::kProduct,
+           2.0 * static_cast<double>(a.numel()) * static_cast<double>(b.size(1)),
+           {a, b, accumulate ? out : at::Tensor()}, {out});
+}
+
 void multiply_widened(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
                       Arena& scratch, bool accumulate, double alpha) {
   const Arena::Scope scope(scratch);
@@ -84,6 +94,7 @@ void gemm(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, Arena
   if (out.numel() == 0) {
     return;
   }
+  log_product(out, a, b, accumulate);
   if (a.size(1) == 0) {
     if (!accumulate) {
       out.zero_();

@@ -7,6 +7,7 @@
 #include "kernels/cuda/qk_norm_rope.h"
 #include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::kernels {
 namespace {
@@ -48,6 +49,10 @@ at::Tensor rotate(const at::Tensor& heads, const at::Tensor& cos, const at::Tens
 
 at::Tensor table_rows(const at::Tensor& table, const at::Tensor& positions) {
   return at::index_select(table, 0, positions).unsqueeze(1);
+}
+
+at::Tensor rotated_columns(const at::Tensor& rows, const HeadLayout& layout) {
+  return rows.narrow(1, 0, layout.rotated() * layout.head_dim);
 }
 
 cuda::Heads device_heads(const HeadLayout& layout, const at::Tensor& q_weight,
@@ -119,6 +124,8 @@ void qk_norm_rope_forward(const at::Tensor& qkv, const HeadLayout& layout,
                           const at::Tensor& cos, const at::Tensor& sin, const at::Tensor& positions,
                           const at::Tensor& rstd, const at::Tensor& normalized) {
   check(qkv, layout, q_weight, k_weight, cos, sin, positions, rstd, normalized);
+  const at::Tensor turned = rotated_columns(qkv, layout);
+  log_traffic("qk norm, rope", {turned, q_weight, k_weight, positions}, {turned, rstd, normalized});
   // ATen cannot pick rows of the tables there
   if (qkv.is_meta() || forward_on_device(qkv, layout, q_weight, k_weight, eps, cos, sin, positions,
                                          rstd, normalized)) {
@@ -130,7 +137,7 @@ void qk_norm_rope_forward(const at::Tensor& qkv, const HeadLayout& layout,
     return;
   }
   const at::ScalarType wide = rstd.scalar_type();
-  const at::Tensor rotated = qkv.narrow(1, 0, layout.rotated() * layout.head_dim);
+  const at::Tensor rotated = rotated_columns(qkv, layout);
   const at::Tensor heads = rotated.to(wide).unflatten(1, {layout.rotated(), layout.head_dim});
   rstd.copy_(heads.square().mean(-1).add(eps).rsqrt());
   const at::Tensor unit = heads * rstd.unsqueeze(-1);
@@ -153,6 +160,11 @@ void qk_norm_rope_backward(const at::Tensor& dqkv, const at::Tensor& qkv,
   if (!normalized.defined()) {
     check_tensor(qkv, dqkv.sizes(), dqkv.scalar_type(), "qk_norm_rope qkv");
   }
+  const at::Tensor turned = rotated_columns(dqkv, layout);
+  log_traffic("qk norm, rope backward",
+              {turned, normalized.defined() ? normalized : rotated_columns(qkv, layout), q_weight,
+               k_weight, positions, rstd, dq_weight, dk_weight},
+              {turned, dq_weight, dk_weight}, dq_weight.defined() || dk_weight.defined() ? 2 : 1);
   if (dqkv.is_meta() || backward_on_device(dqkv, qkv, normalized, layout, q_weight, k_weight, cos,
                                            sin, positions, rstd, dq_weight, dk_weight)) {
     return;
@@ -166,9 +178,7 @@ void qk_norm_rope_backward(const at::Tensor& dqkv, const at::Tensor& qkv,
   const at::Tensor cos_rows = table_rows(cos, positions);
   const at::Tensor sin_rows = table_rows(sin, positions);
   const auto heads_of = [&](const at::Tensor& rows) {
-    return rows.narrow(1, 0, layout.rotated() * layout.head_dim)
-        .to(wide)
-        .unflatten(1, {layout.rotated(), layout.head_dim});
+    return rotated_columns(rows, layout).to(wide).unflatten(1, {layout.rotated(), layout.head_dim});
   };
   const at::Tensor weights = head_weights(layout, q_weight, k_weight, wide);
   // YaRN's tables hold a factor, so turning back is not yet undoing.
@@ -180,8 +190,7 @@ void qk_norm_rope_backward(const at::Tensor& dqkv, const at::Tensor& qkv,
   const at::Tensor dy = rotate(heads_of(dqkv), cos_rows, sin_rows, /*backward=*/true);
   const at::Tensor dyw = dy * weights;
   const at::Tensor mean = (dyw * unit).mean(-1, /*keepdim=*/true);
-  dqkv.narrow(1, 0, layout.rotated() * layout.head_dim)
-      .copy_(((dyw - unit * mean) * rstd.unsqueeze(-1)).flatten(1));
+  turned.copy_(((dyw - unit * mean) * rstd.unsqueeze(-1)).flatten(1));
   const at::Tensor dweights = (dy * unit).sum(0);
   if (dq_weight.defined()) {
     dq_weight.add_(dweights.narrow(0, 0, layout.heads_q).sum(0));

@@ -9,6 +9,7 @@
 #include "kernels/cuda/rms_norm.h"
 #include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::kernels {
 namespace {
@@ -108,6 +109,8 @@ void add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const at
   if (normalized.defined()) {
     check_tensor(normalized, x.sizes(), dtype, "rms_norm normalized");
   }
+  log_traffic("norm", {x, delta, weight},
+              {delta.defined() ? x : at::Tensor(), y, rstd, normalized});
   if (forward_on_device(x, delta, weight, eps, y, rstd, normalized)) {
     return;
   }
@@ -127,6 +130,9 @@ void rms_norm_backward(const at::Tensor& dy, const at::Tensor& y, const at::Tens
   if (dweight.defined()) {
     check_tensor(dweight, {dy.size(1)}, statistics_dtype(dtype), "rms_norm dweight");
   }
+  log_traffic("norm backward",
+              {dy, normalized.defined() ? normalized : y, weight, rstd, dx, dweight}, {dx, dweight},
+              dweight.defined() ? 2 : 1);
   if (backward_on_device(dy, y, normalized, weight, rstd, dx, dweight)) {
     return;
   }

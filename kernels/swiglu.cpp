@@ -6,6 +6,7 @@
 #include "kernels/cuda/swiglu.h"
 #include "kernels/device_dispatch.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::kernels {
 namespace {
@@ -50,6 +51,7 @@ bool backward_on_device(const at::Tensor& gate_up, const at::Tensor& dout) {
 
 void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out) {
   check(gate_up, out);
+  log_traffic("swiglu", {gate_up}, {out});
   if (forward_on_device(gate_up, out)) {
     return;
   }
@@ -64,6 +66,7 @@ void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out) {
 
 void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& dout) {
   check(gate_up, dout);
+  log_traffic("swiglu backward", {gate_up, dout}, {gate_up, dout});
   if (backward_on_device(gate_up, dout)) {
     return;
   }

@@ -44,8 +44,8 @@ void attend(const LayerParameters& layer, const LayerContext& context, const at:
             LayerTape& tape, Arena& scratch) {
   const kernels::HeadLayout& heads = context.heads;
   if (context.cache == nullptr) {
-    kernels::attention_forward(qkv, heads, context.batch->cu_seqlens, tape.attention, tape.lse,
-                               scratch);
+    kernels::attention_forward(qkv, heads, {context.batch->cu_seqlens, context.attention},
+                               tape.attention, tape.lse, scratch);
     return;
   }
   const auto part = [&](std::int64_t first, std::int64_t count) {
@@ -189,8 +189,9 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
 
   phase.next("attention backward");
   const at::Tensor d_qkv = scratch.take(tape.qkv.sizes(), dx.scalar_type());
-  kernels::attention_backward(d_attention, tape.qkv, context.heads, context.batch->cu_seqlens,
-                              tape.attention, tape.lse, d_qkv, scratch);
+  kernels::attention_backward(d_attention, tape.qkv, context.heads,
+                              {context.batch->cu_seqlens, context.attention}, tape.attention,
+                              tape.lse, d_qkv, scratch);
   phase.next("qk norm, rope backward");
   kernels::qk_norm_rope_backward(
       d_qkv, tape.qkv, tape.qk_unit, context.heads, weights.q_norm, weights.k_norm,

@@ -3,8 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 
 #include "kernels/arena.h"
+#include "kernels/attention_device.h"
 #include "kernels/lora_linear.h"
 #include "kernels/qk_norm_rope.h"
 #include "model/kv_cache.h"
@@ -42,7 +44,8 @@ struct LayerContext {
   kernels::HeadLayout heads{};
   double eps = 0;
   RopeTable rope;
-  bool training = false;  ///< dropout is on
+  std::shared_ptr<kernels::DeviceAttention> attention;  ///< null: composed, or a CPU's
+  bool training = false;                                ///< dropout is on
   std::uint64_t dropout_seed = 0;
   std::uint64_t micro_batch =
       0;  ///< counted over the whole run: dropout masks differ from one to the next

@@ -80,7 +80,8 @@ LmHead Qwen3Model::head() const {
   return head;
 }
 
-LayerContext Qwen3Model::context_for(const PackedBatch& batch, std::int64_t positions) {
+LayerContext Qwen3Model::context_for(const PackedBatch& batch, std::int64_t positions,
+                                     KvCache* cache) {
   if (!rope_.cos.defined() || rope_.cos.size(0) < positions) {
     constexpr std::int64_t kStep = 1024;
     const std::int64_t rows = (positions + kStep - 1) / kStep * kStep;
@@ -92,6 +93,11 @@ LayerContext Qwen3Model::context_for(const PackedBatch& batch, std::int64_t posi
   context.eps = config_.rms_norm_eps;
   context.rope = rope_;
   context.layers = config_.num_hidden_layers;
+  if (cache == nullptr) {
+    context.attention = kernels::make_device_attention(
+        batch.cu_seqlens, context.heads, dtype(), device(), scratch_.planned_for(), attention_);
+  }
+  context.cache = cache;
   return context;
 }
 
@@ -210,8 +216,7 @@ at::Tensor Qwen3Model::decode(KvCache& cache, const at::Tensor& tokens) {
       at::arange(cache.length(), length, at::TensorOptions(at::kInt).device(device()));
   batch.cu_seqlens = {0, static_cast<std::int32_t>(count)};
   batch.max_length = count;
-  LayerContext context = context_for(batch, length);
-  context.cache = &cache;
+  const LayerContext context = context_for(batch, length, &cache);
   const at::Tensor x = run_layers(context);
   cache.advance(count);
   at::Tensor result;

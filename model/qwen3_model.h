@@ -37,6 +37,8 @@ class Qwen3Model {
   /// Recompute each layer in the backward pass instead of keeping its tape: one more forward pass,
   /// a fraction of the memory, the same numbers.
   void set_recompute(bool recompute) { recompute_ = recompute; }
+  /// How attention is computed on a GPU.
+  void set_attention(kernels::AttentionOptions options) { attention_ = std::move(options); }
 
   struct StepKey {
     std::uint64_t dropout_seed = 0;
@@ -72,7 +74,8 @@ class Qwen3Model {
   [[nodiscard]] std::int64_t table_bytes() const;
 
  private:
-  [[nodiscard]] LayerContext context_for(const PackedBatch& batch, std::int64_t positions);
+  [[nodiscard]] LayerContext context_for(const PackedBatch& batch, std::int64_t positions,
+                                         KvCache* cache = nullptr);
   [[nodiscard]] LayerParameters layer_parameters(std::int64_t index) const;
   [[nodiscard]] LmHead head() const;
   void find_norms_to_keep();
@@ -97,6 +100,7 @@ class Qwen3Model {
   std::vector<KeepNorms> keep_;
   bool keep_final_norm_ = false;
   bool recompute_ = false;
+  kernels::AttentionOptions attention_;
   RopeTable rope_;
   kernels::Arena saved_;
   kernels::Arena scratch_;

@@ -61,6 +61,7 @@ wants_cuda() {
 
 wanted_groups() {
   echo cpu
+  echo frontend
   if wants_cuda; then
     echo gpu
     if ! command -v nvcc >/dev/null && [ ! -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]; then
@@ -88,7 +89,8 @@ unpack_group() {
   for wheel in "$wheels"/*.whl; do
     say "unpacking $(basename "$wheel")"
     # Exit code 11: a pattern matched nothing, as every wheel has but some of these folders.
-    unzip -q -o "$wheel" 'torch/lib/*' 'torch/include/*' 'torch/share/*' 'nvidia/*' -d "$2" \
+    unzip -q -o "$wheel" 'torch/lib/*' 'torch/include/*' 'torch/share/*' 'nvidia/*' \
+      'include/cudnn*' -d "$2" \
       2>/dev/null || [ $? = 11 ] || die "$wheel could not be unpacked. Is the disk full?"
   done
   rm -rf "$wheels"

@@ -1,0 +1,212 @@
+// cuDNN's ragged attention: plans kept by bucketed shape, one call per group of documents.
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <vector>
+
+#include "base/error.h"
+#include "kernels/attention_device.h"
+#include "kernels/cuda/sdpa_shape.h"
+
+#if defined(WEFT_SDPA_CUDNN)
+#include <c10/cuda/CUDAFunctions.h>
+#include <cuda_runtime_api.h>
+
+#include "kernels/cuda/sdpa_cudnn.h"
+#include "kernels/device_dispatch.h"
+#endif
+
+namespace weft::kernels::detail {
+namespace {
+
+// What both a real and a planned pass take from the arena.
+struct Workspace {
+  at::Tensor bytes;
+  at::Tensor dk, dv;
+};
+
+class CudnnAttention : public DeviceAttention {
+ public:
+  CudnnAttention(std::span<const std::int32_t> cu_seqlens, const HeadLayout& layout,
+                 bool deterministic)
+      : layout_(layout) {
+    cuda::SdpaShape heads;
+    heads.heads_q = layout.heads_q;
+    heads.heads_k = layout.heads_k;
+    heads.head_dim = layout.head_dim;
+    groups_ = cuda::group_documents(cu_seqlens, heads, {.deterministic = deterministic});
+  }
+
+  // On the meta device: takes what the calls would take, and no more.
+  void forward(const at::Tensor& qkv, const at::Tensor&, const at::Tensor&,
+               Arena& scratch) override {
+    (void)take(qkv, /*backward=*/false, scratch);
+  }
+  void backward(const at::Tensor&, const at::Tensor& qkv, const at::Tensor&, const at::Tensor&,
+                const at::Tensor&, Arena& scratch) override {
+    (void)take(qkv, /*backward=*/true, scratch);
+  }
+
+ protected:
+  [[nodiscard]] virtual std::int64_t workspace_bytes(const cuda::SdpaShape& shape) const {
+    return cuda::workspace_bound(shape);
+  }
+
+  [[nodiscard]] static cuda::SdpaShape directed(cuda::SdpaShape shape, bool backward) {
+    shape.backward = backward;
+    return shape;
+  }
+
+  Workspace take(const at::Tensor& qkv, bool backward, Arena& scratch) const {
+    std::int64_t bytes = 1;
+    for (const cuda::SdpaGroup& group : groups_) {
+      bytes = std::max(bytes, workspace_bytes(directed(group.shape, backward)));
+    }
+    Workspace workspace;
+    workspace.bytes = scratch.take({bytes}, at::kByte);
+    if (backward) {
+      const std::int64_t width = layout_.heads_k * layout_.head_dim;
+      workspace.dk = scratch.take({qkv.size(0), width}, qkv.scalar_type());
+      workspace.dv = scratch.take({qkv.size(0), width}, qkv.scalar_type());
+    }
+    return workspace;
+  }
+
+  HeadLayout layout_;
+  std::vector<cuda::SdpaGroup> groups_;
+};
+
+#if defined(WEFT_SDPA_CUDNN)
+
+cuda::SdpaEngine& engine_of(c10::Device device) {
+  static std::map<int, std::unique_ptr<cuda::SdpaEngine>> engines;
+  std::unique_ptr<cuda::SdpaEngine>& engine = engines[device.index()];
+  if (engine == nullptr) {
+    c10::cuda::set_device(device.index());
+    engine = cuda::SdpaEngine::for_current_device();
+  }
+  return *engine;
+}
+
+class CudnnAttentionOnDevice final : public CudnnAttention {
+ public:
+  CudnnAttentionOnDevice(std::span<const std::int32_t> cu_seqlens, const HeadLayout& layout,
+                         bool deterministic, c10::Device device)
+      : CudnnAttention(cu_seqlens, layout, deterministic), engine_(engine_of(device)) {
+    std::vector<std::int32_t> lengths;
+    std::vector<std::int64_t> offsets;
+    for (const cuda::SdpaGroup& group : groups_) {
+      const cuda::SdpaTable table = cuda::table_of(group, cu_seqlens);
+      places_.push_back({lengths.size(), offsets.size(), table.packed.size()});
+      lengths.insert(lengths.end(), table.lengths.begin(), table.lengths.end());
+      for (const auto* part : {&table.packed, &table.q, &table.k, &table.statistics}) {
+        offsets.insert(offsets.end(), part->begin(), part->end());
+      }
+    }
+    lengths_ = upload(lengths, at::kInt, device);
+    offsets_ = upload(offsets, at::kLong, device);
+  }
+
+  void forward(const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& lse,
+               Arena& scratch) override {
+    const Workspace workspace = take(qkv, /*backward=*/false, scratch);
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      engine_.plan(directed(groups_[i].shape, false))
+          .run(cuda::SdpaForward{qkv.const_data_ptr(), out.data_ptr(), lse.data_ptr<float>(),
+                                 table(i)},
+               workspace.bytes.data_ptr(), stream_of(qkv));
+    }
+  }
+
+  void backward(const at::Tensor& dout, const at::Tensor& qkv, const at::Tensor& out,
+                const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) override {
+    const Workspace workspace = take(qkv, /*backward=*/true, scratch);
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      engine_.plan(directed(groups_[i].shape, true))
+          .run(cuda::SdpaBackward{qkv.const_data_ptr(), out.const_data_ptr(), dout.const_data_ptr(),
+                                  lse.const_data_ptr<float>(), dqkv.data_ptr(),
+                                  workspace.dk.data_ptr(), workspace.dv.data_ptr(), table(i)},
+               workspace.bytes.data_ptr(), stream_of(qkv));
+    }
+    const std::int64_t q_width = layout_.heads_q * layout_.head_dim;
+    const std::int64_t k_width = layout_.heads_k * layout_.head_dim;
+    dqkv.narrow(1, q_width, k_width).copy_(workspace.dk);
+    dqkv.narrow(1, q_width + k_width, k_width).copy_(workspace.dv);
+  }
+
+ private:
+  struct Place {
+    std::size_t lengths;  // of the group's first entry
+    std::size_t offsets;
+    std::size_t count;  // of offsets of one kind
+  };
+
+  template <typename T>
+  static at::Tensor upload(const std::vector<T>& values, at::ScalarType dtype, c10::Device device) {
+    const at::Tensor host =
+        at::empty({static_cast<std::int64_t>(values.size())}, at::TensorOptions(dtype));
+    std::copy(values.begin(), values.end(), host.mutable_data_ptr<T>());
+    return host.to(device);
+  }
+
+  [[nodiscard]] std::int64_t workspace_bytes(const cuda::SdpaShape& shape) const override {
+    return engine_.plan(shape).workspace_bytes();
+  }
+
+  [[nodiscard]] cuda::SdpaTablePointers table(std::size_t group) const {
+    const Place& place = places_[group];
+    const auto* const offsets = offsets_.const_data_ptr<std::int64_t>() + place.offsets;
+    return {lengths_.const_data_ptr<std::int32_t>() + place.lengths, offsets, offsets + place.count,
+            offsets + 2 * place.count, offsets + 3 * place.count};
+  }
+
+  cuda::SdpaEngine& engine_;
+  std::vector<Place> places_;
+  at::Tensor lengths_;
+  at::Tensor offsets_;
+};
+
+#endif
+
+}  // namespace
+
+#if defined(WEFT_SDPA_CUDNN)
+
+int capability_of(c10::Device device) {
+  int major = 0;
+  int minor = 0;
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device.index());
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device.index());
+  return 10 * major + minor;
+}
+
+std::string why_no_cudnn(c10::Device device) {
+  return cuda::SdpaEngine::why_not(capability_of(device));
+}
+
+#else
+
+int capability_of(c10::Device) { return 0; }
+
+std::string why_no_cudnn(c10::Device) { return "weft was built without the headers of cuDNN"; }
+
+#endif
+
+std::shared_ptr<DeviceAttention> make_cudnn_attention(std::span<const std::int32_t> cu_seqlens,
+                                                      const HeadLayout& layout, c10::Device device,
+                                                      bool deterministic) {
+#if defined(WEFT_SDPA_CUDNN)
+  if (!device.is_meta()) {
+    return std::make_shared<CudnnAttentionOnDevice>(cu_seqlens, layout, deterministic, device);
+  }
+#endif
+  if (!device.is_meta()) {
+    fail_internal("cuDNN attention was asked for in a build without it");
+  }
+  return std::make_shared<CudnnAttention>(cu_seqlens, layout, deterministic);
+}
+
+}  // namespace weft::kernels::detail

@@ -1,0 +1,70 @@
+#include "kernels/attention_device.h"
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace weft::kernels {
+namespace {
+
+// Said once, because it is the same for every micro-batch.
+void say_once(const std::string& message) {
+  static std::string said;
+  if (said != message) {
+    said = message;
+    log_info("{}", message);
+  }
+}
+
+std::string why_no_flash(const HeadLayout& layout, c10::Device device) {
+  if (layout.head_dim > 256 || layout.head_dim % 8 != 0) {
+    return fmt::format("heads of {} elements", layout.head_dim);
+  }
+  const int capability = detail::capability_of(device);
+  return capability < 80
+             ? fmt::format("a GPU of compute capability {}.{}", capability / 10, capability % 10)
+             : "";
+}
+
+}  // namespace
+
+std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int32_t> cu_seqlens,
+                                                       const HeadLayout& layout,
+                                                       at::ScalarType dtype, c10::Device device,
+                                                       c10::DeviceType planned,
+                                                       const AttentionOptions& options) {
+  const bool is_gpu = device.is_cuda() || (device.is_meta() && planned == at::kCUDA);
+  if (!is_gpu || options.backend == "composed" || cu_seqlens.back() == 0) {
+    return nullptr;
+  }
+  if (dtype != at::kBFloat16) {
+    if (options.backend != "auto") {
+      fail_config("attn_implementation: {} takes bf16 alone; set dtype: bf16, or leave it out",
+                  options.backend);
+    }
+    return nullptr;
+  }
+  const std::string no_cudnn = device.is_meta() ? "" : detail::why_no_cudnn(device);
+  if (options.backend != "flash" && no_cudnn.empty()) {
+    return detail::make_cudnn_attention(cu_seqlens, layout, device, options.deterministic);
+  }
+  if (options.backend == "cudnn") {
+    fail_config("attn_implementation: cudnn can't be used: {}", no_cudnn);
+  }
+  const std::string no_flash = device.is_meta() ? "" : why_no_flash(layout, device);
+  if (no_flash.empty()) {
+    if (options.backend == "auto") {
+      say_once(fmt::format("attention by FlashAttention-2, because {}", no_cudnn));
+    }
+    return detail::make_flash_attention(cu_seqlens, layout, device);
+  }
+  if (options.backend == "flash") {
+    fail_config("attn_implementation: flash can't be used: it does not take {}", no_flash);
+  }
+  log_warning(
+      "attention is composed of plain operators, which is slow: {}; FlashAttention-2 does not take "
+      "{}",
+      no_cudnn, no_flash);
+  return nullptr;
+}
+
+}  // namespace weft::kernels

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "kernels/arena.h"
+#include "kernels/qk_norm_rope.h"
+
+namespace weft::kernels {
+
+/// How attention is computed on a GPU.
+struct AttentionOptions {
+  /// "auto" takes the first that the device and the rows allow: "cudnn", "flash"
+  /// (FlashAttention-2, as LibTorch has it), "composed" of plain operators.
+  std::string backend = "auto";
+  /// Equal runs give equal bits. Costs cuDNN memory that grows with the square of a document.
+  bool deterministic = true;
+};
+
+/// Fused attention for the documents of one micro-batch on a GPU: what its kernels read beside the
+/// rows is made once and serves every layer. Layouts as in attention.h, but `lse` holds what the
+/// backend wants.
+class DeviceAttention {
+ public:
+  virtual ~DeviceAttention() = default;
+  virtual void forward(const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& lse,
+                       Arena& scratch) = 0;
+  virtual void backward(const at::Tensor& dout, const at::Tensor& qkv, const at::Tensor& out,
+                        const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) = 0;
+};
+
+/// Null where attention is composed of plain operators: on a CPU, for rows that are not bf16, or
+/// where `options` say so. On the meta device, `planned` names the kind of device that memory is
+/// planned for. A config Error where the backend that was asked for can't be used, with the reason.
+[[nodiscard]] std::shared_ptr<DeviceAttention> make_device_attention(
+    std::span<const std::int32_t> cu_seqlens, const HeadLayout& layout, at::ScalarType dtype,
+    c10::Device device, c10::DeviceType planned, const AttentionOptions& options);
+
+namespace detail {
+
+std::shared_ptr<DeviceAttention> make_flash_attention(std::span<const std::int32_t> cu_seqlens,
+                                                      const HeadLayout& layout, c10::Device device);
+/// Compute capability of a CUDA device, as 90.
+int capability_of(c10::Device device);
+/// "" or why cuDNN can't be used on the device.
+std::string why_no_cudnn(c10::Device device);
+std::shared_ptr<DeviceAttention> make_cudnn_attention(std::span<const std::int32_t> cu_seqlens,
+                                                      const HeadLayout& layout, c10::Device device,
+                                                      bool deterministic);
+
+}  // namespace detail
+
+}  // namespace weft::kernels

@@ -1,0 +1,91 @@
+// FlashAttention-2 as LibTorch brings it (Dao, 2023): the fallback for GPUs that cuDNN's ragged
+// attention does not know, and what it is checked against.
+
+#include <ATen/Context.h>
+#include <ATen/ops/_flash_attention_backward.h>
+#include <ATen/ops/_flash_attention_forward.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/attention_device.h"
+
+namespace weft::kernels::detail {
+namespace {
+
+class FlashAttention final : public DeviceAttention {
+ public:
+  FlashAttention(std::span<const std::int32_t> cu_seqlens, const HeadLayout& layout,
+                 c10::Device device)
+      : layout_(layout), scale_(1.0 / std::sqrt(static_cast<double>(layout.head_dim))) {
+    for (std::size_t i = 0; i + 1 < cu_seqlens.size(); ++i) {
+      longest_ = std::max<std::int64_t>(longest_, cu_seqlens[i + 1] - cu_seqlens[i]);
+    }
+    const at::Tensor host =
+        at::empty({static_cast<std::int64_t>(cu_seqlens.size())}, at::TensorOptions(at::kInt));
+    std::copy(cu_seqlens.begin(), cu_seqlens.end(), host.mutable_data_ptr<std::int32_t>());
+    bounds_ = host.to(device);
+    no_random_state_ = at::empty({0}, at::TensorOptions(at::kLong).device(device));
+  }
+
+  void forward(const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& lse,
+               Arena&) override {
+    if (qkv.is_meta()) {
+      return;
+    }
+    const auto [result, sums, state, unused, debug] = at::_flash_attention_forward(
+        q(qkv), k(qkv), v(qkv), bounds_, bounds_, longest_, longest_, /*dropout_p=*/0.0,
+        /*is_causal=*/true, /*return_debug_mask=*/false, scale_);
+    heads_of(out).copy_(result);
+    lse.view({layout_.heads_q, qkv.size(0)}).copy_(sums);
+  }
+
+  void backward(const at::Tensor& dout, const at::Tensor& qkv, const at::Tensor& out,
+                const at::Tensor& lse, const at::Tensor& dqkv, Arena&) override {
+    if (qkv.is_meta()) {
+      return;
+    }
+    const auto [dq, dk, dv] = at::_flash_attention_backward(
+        heads_of(dout), q(qkv), k(qkv), v(qkv), heads_of(out),
+        lse.view({layout_.heads_q, qkv.size(0)}), bounds_, bounds_, longest_, longest_,
+        /*dropout_p=*/0.0, /*is_causal=*/true, no_random_state_, no_random_state_, scale_);
+    q(dqkv).copy_(dq);
+    k(dqkv).copy_(dk);
+    v(dqkv).copy_(dv);
+  }
+
+ private:
+  [[nodiscard]] at::Tensor part(const at::Tensor& rows, std::int64_t first,
+                                std::int64_t heads) const {
+    return rows.narrow(1, first * layout_.head_dim, heads * layout_.head_dim)
+        .unflatten(1, {heads, layout_.head_dim});
+  }
+  [[nodiscard]] at::Tensor q(const at::Tensor& rows) const {
+    return part(rows, 0, layout_.heads_q);
+  }
+  [[nodiscard]] at::Tensor k(const at::Tensor& rows) const {
+    return part(rows, layout_.heads_q, layout_.heads_k);
+  }
+  [[nodiscard]] at::Tensor v(const at::Tensor& rows) const {
+    return part(rows, layout_.rotated(), layout_.heads_k);
+  }
+  [[nodiscard]] at::Tensor heads_of(const at::Tensor& rows) const { return q(rows); }
+
+  HeadLayout layout_;
+  double scale_;
+  std::int64_t longest_ = 0;
+  at::Tensor bounds_;           // [B + 1] int32
+  at::Tensor no_random_state_;  // there is no dropout
+};
+
+}  // namespace
+
+std::shared_ptr<DeviceAttention> make_flash_attention(std::span<const std::int32_t> cu_seqlens,
+                                                      const HeadLayout& layout,
+                                                      c10::Device device) {
+  return std::make_shared<FlashAttention>(cu_seqlens, layout, device);
+}
+
+}  // namespace weft::kernels::detail
