@@ -62,9 +62,8 @@ Estimate estimate(const Options& options) {
   const at::ScalarType dtype = trainer::resolve_dtype(result.config.dtype, device);
   result.device = device.is_cuda() ? "GPU" : "CPU";
   result.dtype = dtype == at::kBFloat16 ? "bf16" : "fp32";
-  result.available = options.memory.empty()
-                         ? static_cast<std::int64_t>(trainer::available_memory_bytes(device))
-                         : parse_memory(options.memory);
+  result.available = options.memory.empty() ? trainer::memory_limit(result.config, device)
+                                            : parse_memory(options.memory);
   for (const bool checkpointing : {false, true}) {
     Variant& variant = checkpointing ? result.checkpointed : result.plain;
     variant.plan = trainer::plan_memory(files, result.config, dtype, device.type(),

@@ -11,9 +11,13 @@ namespace {
 
 template <typename T>
 at::Tensor to_tensor(const std::vector<T>& values, at::ScalarType dtype, c10::Device device) {
-  at::Tensor host = at::empty({static_cast<std::int64_t>(values.size())}, at::TensorOptions(dtype));
+  // From pinned memory the copy is part of the stream: the next batch is made ready while the GPU
+  // works on this one. LibTorch keeps the memory until it has been read.
+  const bool pinned = device.is_cuda();
+  at::Tensor host = at::empty({static_cast<std::int64_t>(values.size())},
+                              at::TensorOptions(dtype).pinned_memory(pinned));
   std::copy(values.begin(), values.end(), host.mutable_data_ptr<T>());
-  return host.to(device);
+  return host.to(device, /*non_blocking=*/pinned);
 }
 
 }  // namespace

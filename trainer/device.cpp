@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "kernels/device_memory.h"
 
 namespace weft::trainer {
 namespace {
@@ -65,7 +66,8 @@ at::ScalarType resolve_dtype(const std::string& name, c10::Device device) {
 }
 
 std::uint64_t available_memory_bytes(c10::Device device) {
-  return device.is_cpu() ? proc_bytes("/proc/meminfo", "MemAvailable:") : 0;
+  return device.is_cpu() ? proc_bytes("/proc/meminfo", "MemAvailable:")
+                         : static_cast<std::uint64_t>(kernels::free_device_bytes(device));
 }
 
 std::uint64_t peak_memory_bytes() { return proc_bytes("/proc/self/status", "VmHWM:"); }

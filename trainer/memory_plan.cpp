@@ -81,35 +81,70 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
   return plan;
 }
 
-void check_memory(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
-                  c10::Device device) {
-  const auto available = static_cast<std::int64_t>(available_memory_bytes(device));
+namespace {
+
+std::string text_of(std::int64_t bytes) { return human_bytes(static_cast<std::uint64_t>(bytes)); }
+
+// The whole micro-batch, or the largest part of it that fits.
+MemoryChoice smaller_passes(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
+                            c10::DeviceType device, std::int64_t available, bool checkpointing) {
+  const std::int64_t documents =
+      largest_batch(files, config, dtype, device, available, checkpointing);
+  if (documents == 0) {
+    log_warning(
+        "one document of max_length {} may take more than the {} that are free; shorten "
+        "max_length, "
+        "lower lora_rank{}, or use dtype: bf16",
+        config.max_length, text_of(available),
+        checkpointing ? "" : ", set gradient_checkpointing: true");
+  }
+  return {checkpointing, std::max<std::int64_t>(documents, 1) * config.max_length};
+}
+
+}  // namespace
+
+std::int64_t memory_limit(const RunConfig& config, c10::Device device) {
+  constexpr double kGib = 1 << 30;
+  return config.max_memory ? static_cast<std::int64_t>(*config.max_memory * kGib)
+                           : static_cast<std::int64_t>(available_memory_bytes(device));
+}
+
+MemoryChoice choose_memory(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
+                           c10::DeviceType device, std::int64_t available) {
+  const bool wanted = config.gradient_checkpointing == "true";
   if (available == 0) {
-    return;
+    return {wanted, 0};
   }
-  const MemoryPlan plan =
-      plan_memory(files, config, dtype, device.type(),
-                  {config.per_device_train_batch_size, config.gradient_checkpointing});
-  if (plan.total() <= available) {
-    return;
-  }
-  const auto text = [](std::int64_t bytes) {
-    return human_bytes(static_cast<std::uint64_t>(bytes));
-  };
+  const std::int64_t documents = config.per_device_train_batch_size;
+  const MemoryPlan plan = plan_memory(files, config, dtype, device, {documents, wanted});
   if (plan.weights + plan.trained > available) {
     fail(ErrorKind::kOutOfMemory,
          "weights and optimizer alone take {}, and {} are free: use dtype: bf16, a smaller "
          "lora_rank or model, or a machine with more memory",
-         text(plan.weights + plan.trained), text(available));
+         text_of(plan.weights + plan.trained), text_of(available));
   }
-  const auto fitting = [&](bool checkpointing) {
-    return largest_batch(files, config, dtype, device.type(), available, checkpointing);
-  };
-  log_warning(
-      "a full micro-batch of {} x {} tokens takes {}, and {} are free; "
-      "per_device_train_batch_size {} fits, {} with gradient_checkpointing: true",
-      config.per_device_train_batch_size, config.max_length, text(plan.total()), text(available),
-      fitting(false), fitting(true));
+  if (plan.total() <= available) {
+    return {wanted, 0};
+  }
+  const bool may_recompute = wanted || config.gradient_checkpointing == "auto";
+  if (may_recompute && !wanted) {
+    const MemoryPlan recomputed = plan_memory(files, config, dtype, device, {documents, true});
+    if (recomputed.total() <= available) {
+      log_info(
+          "a micro-batch takes {} and {} are free: layers are computed again in the backward pass "
+          "(gradient_checkpointing), which takes {}",
+          text_of(plan.total()), text_of(available), text_of(recomputed.total()));
+      return {true, 0};
+    }
+  }
+  const MemoryChoice choice =
+      smaller_passes(files, config, dtype, device, available, may_recompute);
+  log_info(
+      "a micro-batch of {} x {} tokens takes {} and {} are free: it is run in passes of {} "
+      "tokens{}",
+      documents, config.max_length, text_of(plan.total()), text_of(available),
+      choice.tokens_per_pass, may_recompute ? " with gradient_checkpointing" : "");
+  return choice;
 }
 
 std::int64_t largest_batch(FileSystem& files, const RunConfig& config, at::ScalarType dtype,

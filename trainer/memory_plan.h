@@ -33,11 +33,24 @@ struct PlannedBatch {
                                      at::ScalarType dtype, c10::DeviceType device,
                                      const PlannedBatch& batch);
 
-/// Holds a run's plan against what the device has free: a warning with what would fit when its
-/// largest micro-batch would not, an out-of-memory Error when not even weights and optimizer do.
-/// Does nothing where free memory can't be told.
-void check_memory(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
-                  c10::Device device);
+/// How the passes of a run keep within the memory that is free.
+struct MemoryChoice {
+  bool gradient_checkpointing = false;
+  /// Micro-batches of more tokens are run in pieces of whole documents; the gradients are the same.
+  /// 0: there is no need.
+  std::int64_t tokens_per_pass = 0;
+};
+
+/// What a run may take of the device: max_memory of the config, else what is free; 0: not known.
+[[nodiscard]] std::int64_t memory_limit(const RunConfig& config, c10::Device device);
+
+/// Chooses for a run and says so in the log when it is not what would be fastest: first
+/// gradient_checkpointing, unless the config has decided on it, then smaller passes. A warning when
+/// not even one document of max_length fits, an out-of-memory Error when weights and optimizer do
+/// not. `available` in bytes; 0: not known, and nothing is chosen.
+[[nodiscard]] MemoryChoice choose_memory(FileSystem& files, const RunConfig& config,
+                                         at::ScalarType dtype, c10::DeviceType device,
+                                         std::int64_t available);
 
 /// The most documents of max_length tokens that a micro-batch can have within `bytes`; 0 when not
 /// even one fits.

@@ -41,7 +41,10 @@ struct RunConfig {
   std::int64_t per_device_train_batch_size = 1;
   std::optional<std::int64_t> per_device_eval_batch_size;  ///< not set: that of training
   std::int64_t gradient_accumulation_steps = 1;
-  bool gradient_checkpointing = false;
+  std::string gradient_checkpointing = "auto";  ///< auto, true or false
+  std::string attn_implementation = "auto";     ///< auto, cudnn, flash or composed; on a GPU
+  bool deterministic = true;
+  std::optional<double> max_memory;  ///< GiB; not set: what is free
   double num_train_epochs = 1;
   std::int64_t max_steps = -1;  ///< -1: by num_train_epochs
 

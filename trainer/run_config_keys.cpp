@@ -183,9 +183,11 @@ void add_batch_keys(Schema& schema, RunConfig& c) {
   schema.add_int(
       "gradient_accumulation_steps", &c.gradient_accumulation_steps, {1, 1e6},
       "Micro-batches in an optimizer step. The loss is the mean over all their trained tokens.");
-  schema.add_bool("gradient_checkpointing", &c.gradient_checkpointing,
-                  "Compute each layer again in the backward pass instead of keeping what it needs: "
-                  "about a third more time, a fraction of the memory, the same numbers.");
+  schema.add_choice(
+      "gradient_checkpointing", &c.gradient_checkpointing, {"auto", "true", "false"},
+      "Compute each layer again in the backward pass instead of keeping what it needs: about a "
+      "third more time, a fraction of the memory, the same numbers. auto: where a micro-batch "
+      "would not fit otherwise.");
   schema
       .add_number("num_train_epochs", &c.num_train_epochs, {0, 1e6, true},
                   "Passes over the data; may be a fraction.")
@@ -283,6 +285,15 @@ void add_device_keys(Schema& schema, RunConfig& c) {
       .aliases = {"torch_dtype"};
   schema.add_choice("device", &c.device, {"auto", "cpu", "cuda"},
                     "auto: a GPU where there is one.");
+  schema.add_choice("attn_implementation", &c.attn_implementation,
+                    {"auto", "cudnn", "flash", "composed"},
+                    "Attention on a GPU. auto: cuDNN's on Hopper and Blackwell, else "
+                    "FlashAttention-2. composed: of plain operators, slow.");
+  schema.add_bool("deterministic", &c.deterministic,
+                  "Equal runs give equal bits. false: cuDNN's attention is faster and takes less "
+                  "memory with long documents.");
+  schema.add_optional_number("max_memory", &c.max_memory, {0, 1e6, true},
+                             "GiB that the run may take of the device; not set: what is free.");
   schema.add_optional_int("num_threads", &c.num_threads, {1, 4096},
                           "CPU threads; not set: one for each core.");
 }

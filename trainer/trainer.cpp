@@ -1,6 +1,7 @@
 #include "trainer/trainer.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,6 +16,7 @@
 #include "trainer/datasets.h"
 #include "trainer/device.h"
 #include "trainer/memory_plan.h"
+#include "trainer/micro_batches.h"
 #include "trainer/signals.h"
 
 namespace weft::trainer {
@@ -62,9 +64,10 @@ Trainer::Trainer(FileSystem& files, RunConfig config) : files_(files), config_(s
   state_.identity["data"] = data_fingerprint(train_sets_);
   state_.settings = config_.settings();
 
-  check_memory(files_, config_, dtype, device);
+  memory_ = choose_memory(files_, config_, dtype, device.type(), memory_limit(config_, device));
   trainable_ = make_trainable(files_, config_, dtype, device);
-  trainable_->model().set_recompute(config_.gradient_checkpointing);
+  trainable_->model().set_recompute(memory_.gradient_checkpointing);
+  trainable_->model().set_attention({config_.attn_implementation, config_.deterministic});
   optimizer_ = std::make_unique<AdamWOptimizer>(
       trainable_->parameters(), kernels::AdamWOptions{0.0, config_.adam_beta1, config_.adam_beta2,
                                                       config_.adam_epsilon, config_.weight_decay});
@@ -129,19 +132,30 @@ Trainer::GlobalBatch Trainer::next_global_batch() {
   return batch;
 }
 
+std::vector<data::MicroBatch> Trainer::passes_of(const data::MicroBatch& micro) const {
+  const data::MicroBatch batch =
+      trainable_->model().device().is_cuda() ? sorted_by_length(micro) : micro;
+  return memory_.tokens_per_pass == 0 ? std::vector<data::MicroBatch>{batch}
+                                      : split_micro_batch(batch, memory_.tokens_per_pass);
+}
+
 double Trainer::accumulate(const GlobalBatch& batch) {
   model::Qwen3Model& model = trainable_->model();
   const double scale = 1.0 / static_cast<double>(batch.trained_tokens);
-  double loss_sum = 0;
+  // Read once at the end: the host does not wait for a GPU between two passes.
+  at::Tensor sum;
   for (const data::MicroBatch& micro : batch.micro) {
-    const model::PackedBatch packed = model::make_packed_batch(
-        micro.tokens, micro.mask, micro.cu_seqlens, model.config().vocab_size, model.device());
-    const model::Qwen3Model::StepKey key{
-        static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt,
-        static_cast<std::uint64_t>(state_.counters["micro_batches"]++)};
-    loss_sum -= model.forward_backward(packed, scale, key).sum(at::kDouble).item<double>();
+    for (const data::MicroBatch& pass : passes_of(micro)) {
+      const model::PackedBatch packed = model::make_packed_batch(
+          pass.tokens, pass.mask, pass.cu_seqlens, model.config().vocab_size, model.device());
+      const model::Qwen3Model::StepKey key{
+          static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt,
+          static_cast<std::uint64_t>(state_.counters["micro_batches"]++)};
+      const at::Tensor part = model.forward_backward(packed, scale, key).sum(at::kDouble);
+      sum = sum.defined() ? sum + part : part;
+    }
   }
-  return loss_sum;
+  return -sum.item<double>();
 }
 
 double Trainer::model_flops(const GlobalBatch& batch) const {

@@ -12,6 +12,7 @@
 #include "data/tokenizer.h"
 #include "trainer/checkpoint.h"
 #include "trainer/evaluate.h"
+#include "trainer/memory_plan.h"
 #include "trainer/metrics.h"
 #include "trainer/optimizer.h"
 #include "trainer/run_config.h"
@@ -58,6 +59,8 @@ class Trainer {
   [[nodiscard]] std::int64_t planned_steps() const;
   [[nodiscard]] std::int64_t steps_in_epoch(std::int64_t epoch) const;
   [[nodiscard]] GlobalBatch next_global_batch();
+  /// A micro-batch as the passes take it: whole, or in pieces where memory asks for it.
+  [[nodiscard]] std::vector<data::MicroBatch> passes_of(const data::MicroBatch& micro) const;
   [[nodiscard]] double accumulate(const GlobalBatch& batch);
   void update(const GlobalBatch& batch, Interval& interval);
   void handle_non_finite(double loss, double norm);
@@ -80,6 +83,7 @@ class Trainer {
   std::unique_ptr<Trainable> trainable_;
   std::unique_ptr<AdamWOptimizer> optimizer_;
   std::unique_ptr<MetricsLog> metrics_;
+  MemoryChoice memory_;
   TrainerState state_;
   ScheduleOptions schedule_;
   std::optional<Evaluation> evaluation_;

@@ -92,8 +92,9 @@ TEST_P(MemoryPlanTest, IsWithinFivePercentOfWhatARunAllocates) {
   }
   const trainer::RunConfig run_config = config(settings);
   const at::ScalarType dtype = run_config.dtype == "bf16" ? at::kBFloat16 : at::kFloat;
-  const trainer::MemoryPlan plan = trainer::plan_memory(
-      posix_file_system(), run_config, dtype, at::kCPU, {2, run_config.gradient_checkpointing});
+  const trainer::MemoryPlan plan =
+      trainer::plan_memory(posix_file_system(), run_config, dtype, at::kCPU,
+                           {2, run_config.gradient_checkpointing == "true"});
   auto& counter = *new CountingAllocator;  // for as long as the process
   c10::SetCPUAllocator(&counter, /*priority=*/100);
   (void)test::run(run_config);
@@ -133,6 +134,57 @@ TEST_P(LargestBatchTest, MoreTokensThanCanBePackedAreRefused) {
               HasSubstr("micro-batch"));
 }
 INSTANTIATE_TEST_SUITE_P(One, LargestBatchTest, ::testing::Values(""));
+
+class MemoryChoiceTest : public MemoryPlanTest {
+ protected:
+  // What `choose_memory` does with `available` bytes more than weights and optimizer take.
+  trainer::MemoryChoice choose(std::int64_t available, const std::vector<std::string>& more = {}) {
+    return trainer::choose_memory(posix_file_system(), config(more), at::kFloat, at::kCPU,
+                                  available);
+  }
+  std::int64_t total(std::int64_t documents, bool checkpointing) {
+    return trainer::plan_memory(posix_file_system(), config({}), at::kFloat, at::kCPU,
+                                {documents, checkpointing})
+        .total();
+  }
+};
+
+TEST_P(MemoryChoiceTest, IsTheFastestThatFits) {
+  const trainer::MemoryChoice plain = choose(total(2, false));
+  EXPECT_FALSE(plain.gradient_checkpointing);
+  EXPECT_EQ(plain.tokens_per_pass, 0);
+  const trainer::MemoryChoice recomputed = choose(total(2, false) - 1);
+  EXPECT_TRUE(recomputed.gradient_checkpointing);
+  EXPECT_EQ(recomputed.tokens_per_pass, 0);
+  const trainer::MemoryChoice smaller = choose(total(2, true) - 1);
+  EXPECT_TRUE(smaller.gradient_checkpointing);
+  EXPECT_EQ(smaller.tokens_per_pass, 512);
+}
+
+TEST_P(MemoryChoiceTest, LeavesWhatTheConfigDecides) {
+  const trainer::MemoryChoice never = choose(total(2, false) - 1, {"gradient_checkpointing=false"});
+  EXPECT_FALSE(never.gradient_checkpointing);
+  EXPECT_EQ(never.tokens_per_pass, 512);
+  EXPECT_TRUE(choose(total(2, false), {"gradient_checkpointing=true"}).gradient_checkpointing);
+  EXPECT_EQ(choose(0).tokens_per_pass, 0) << "free memory is not known";
+}
+
+TEST_P(MemoryChoiceTest, RefusesWhatCanNeverFit) {
+  const Error error = test::caught([&] { (void)choose(1000); });
+  EXPECT_EQ(error.kind(), ErrorKind::kOutOfMemory);
+  EXPECT_THAT(error.what(), HasSubstr("weights and optimizer alone take"));
+}
+
+// Passes of a part of the micro-batch: the same loss and update, up to the order of sums.
+TEST_P(MemoryChoiceTest, SmallerPassesTrainTheSame) {
+  trainer::RunConfig whole = config({"max_steps=2", "gradient_checkpointing=false"});
+  const trainer::RunResult one = test::run(whole);
+  trainer::RunConfig parts = config({"max_steps=2", "gradient_checkpointing=false"});
+  parts.output_dir += "-parts";
+  parts.max_memory = static_cast<double>(total(2, false) - 1) / (1 << 30);
+  EXPECT_NEAR(test::run(parts).loss, one.loss, 1e-5);
+}
+INSTANTIATE_TEST_SUITE_P(One, MemoryChoiceTest, ::testing::Values(""));
 
 }  // namespace
 }  // namespace weft

@@ -1,0 +1,51 @@
+#include "kernels/device_memory.h"
+
+#if defined(WEFT_CUDA_KERNELS)
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <cuda_runtime_api.h>
+#endif
+
+namespace weft::kernels {
+
+#if defined(WEFT_CUDA_KERNELS)
+
+namespace {
+
+// Of all pools together.
+constexpr std::size_t kAll = 0;
+
+c10::CachingDeviceAllocator::DeviceStats statistics_of(c10::Device device) {
+  return c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+}
+
+}  // namespace
+
+std::int64_t free_device_bytes(c10::Device device) {
+  if (!device.is_cuda() || c10::cuda::device_count() <= device.index()) {
+    return 0;
+  }
+  c10::cuda::set_device(device.index());
+  std::size_t free = 0;
+  std::size_t total = 0;
+  if (cudaMemGetInfo(&free, &total) != cudaSuccess) {
+    return 0;
+  }
+  const auto statistics = statistics_of(device);
+  return static_cast<std::int64_t>(free) + statistics.reserved_bytes[kAll].current -
+         statistics.allocated_bytes[kAll].current;
+}
+
+std::int64_t peak_device_bytes(c10::Device device) {
+  return device.is_cuda() ? statistics_of(device).allocated_bytes[kAll].peak : 0;
+}
+
+#else
+
+std::int64_t free_device_bytes(c10::Device) { return 0; }
+
+std::int64_t peak_device_bytes(c10::Device) { return 0; }
+
+#endif
+
+}  // namespace weft::kernels

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace weft::kernels {
+
+/// Bytes of a GPU's memory that a run may take: what is free, and what LibTorch's allocator keeps
+/// and does not use. 0 where the build has no CUDA or the device is not a GPU.
+[[nodiscard]] std::int64_t free_device_bytes(c10::Device device);
+
+/// The most bytes that LibTorch's allocator had in use on a GPU at one time; 0 as above.
+[[nodiscard]] std::int64_t peak_device_bytes(c10::Device device);
+
+}  // namespace weft::kernels
