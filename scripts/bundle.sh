@@ -16,7 +16,7 @@ limit_mib=60
 
 programs() {
   find "$build" -type f -perm -u+x \
-    \( -path "$build/weft" -o -name 'weft_*gpu_tests' -o -path "$build/benchmarks/*" \) \
+    \( -path "$build/weft" -o -path "$build/weft_bench_*" -o -name 'weft_*gpu_tests' -o -path "$build/benchmarks/*" \) \
     ! -name '*.so*' ! -path '*/CMakeFiles/*' | sort
 }
 
@@ -71,6 +71,11 @@ for program in $(programs); do
   cmake -DFILE="$out/bin/$(basename "$program")" -P "$root/cmake/bundle_rpath.cmake" >/dev/null
 done
 cp "$root/LICENSE" "$out/"
+# What scripts/gpu_check.sh runs beside the programs.
+mkdir -p "$out/checks/fixtures"
+cp "$root"/benchmarks/{gpu_check,gpu_curve,peer_step}.py "$root/scripts/gpu_check.sh" "$out/checks/"
+cp -r "$root"/tests/fixtures/{model,lora} "$out/checks/fixtures/"
+git -C "$root" describe --always --dirty >"$out/COMMIT" 2>/dev/null || echo unknown >"$out/COMMIT"
 write_launcher
 rm -rf "$final"
 mv "$out" "$final"

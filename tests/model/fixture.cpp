@@ -5,6 +5,8 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 
+#include <cstdlib>
+
 #include "model/safetensors.h"
 
 namespace weft::test {
@@ -37,7 +39,12 @@ std::vector<T> to_vector(const at::Tensor& tensor) {
 
 }  // namespace
 
-fs::path fixture_folder() { return fs::path(WEFT_SOURCE_DIR) / "tests" / "fixtures"; }
+fs::path fixture_folder() {
+  // A bundle brings them along.
+  const char* const elsewhere = std::getenv("WEFT_FIXTURES");
+  return elsewhere != nullptr ? fs::path(elsewhere)
+                              : fs::path(WEFT_SOURCE_DIR) / "tests" / "fixtures";
+}
 
 std::vector<std::string> model_fixtures() {
   return posix_file_system().list(fixture_folder() / "model");
@@ -54,34 +61,35 @@ std::map<std::string, at::Tensor> read_tensors(const fs::path& path) {
   return tensors;
 }
 
-model::Qwen3Model load_model(const std::string& name, at::ScalarType dtype) {
+model::Qwen3Model load_model(const std::string& name, at::ScalarType dtype, c10::Device device) {
   const fs::path folder = fixture_folder() / "model" / name;
   const model::Qwen3Config config = model::read_qwen3_config(posix_file_system(), folder);
   const auto reader = model::CheckpointReader::open(posix_file_system(), folder);
-  model::Weights weights = model::allocate_weights(config, dtype, at::kCPU);
+  model::Weights weights = model::allocate_weights(config, dtype, device);
   model::load_weights(reader, config, weights);
   return model::Qwen3Model(config, std::move(weights));
 }
 
 model::PackedBatch fixture_batch(const std::map<std::string, at::Tensor>& expected,
-                                 std::int64_t vocab_size) {
+                                 std::int64_t vocab_size, c10::Device device) {
   return model::make_packed_batch(
       to_vector<std::int32_t>(expected.at("tokens")), to_vector<std::uint8_t>(expected.at("mask")),
-      to_vector<std::int32_t>(expected.at("cu_seqlens")), vocab_size, at::kCPU);
+      to_vector<std::int32_t>(expected.at("cu_seqlens")), vocab_size, device);
 }
 
 at::Tensor all_logits(model::Qwen3Model& model, const model::PackedBatch& batch) {
   std::vector<at::Tensor> chunks;
-  const at::Tensor rows = at::arange(batch.size(), at::TensorOptions(at::kLong));
+  const at::Tensor rows =
+      at::arange(batch.size(), at::TensorOptions(at::kLong).device(model.device()));
   model.logits(batch, rows,
                [&](std::int64_t, const at::Tensor& logits) { chunks.push_back(logits.clone()); });
   return at::cat(chunks);
 }
 
 double relative_error(const at::Tensor& actual, const at::Tensor& expected) {
-  const at::Tensor reference = expected.to(at::kDouble);
+  const at::Tensor reference = expected.cpu().to(at::kDouble);
   const double scale = reference.norm().item<double>();
-  const double error = (actual.to(at::kDouble) - reference).norm().item<double>();
+  const double error = (actual.cpu().to(at::kDouble) - reference).norm().item<double>();
   return scale == 0 ? error : error / scale;
 }
 

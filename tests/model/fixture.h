@@ -21,11 +21,13 @@ namespace weft::test {
 [[nodiscard]] std::map<std::string, at::Tensor> read_tensors(const fs::path& path);
 
 /// A model of tests/fixtures/model, its weights held as `dtype`.
-[[nodiscard]] model::Qwen3Model load_model(const std::string& name, at::ScalarType dtype);
+[[nodiscard]] model::Qwen3Model load_model(const std::string& name, at::ScalarType dtype,
+                                           c10::Device device = at::kCPU);
 
 /// The packed input that the fixture's numbers belong to.
 [[nodiscard]] model::PackedBatch fixture_batch(const std::map<std::string, at::Tensor>& expected,
-                                               std::int64_t vocab_size);
+                                               std::int64_t vocab_size,
+                                               c10::Device device = at::kCPU);
 
 /// Logits of every row, [T, V].
 [[nodiscard]] at::Tensor all_logits(model::Qwen3Model& model, const model::PackedBatch& batch);

@@ -1,0 +1,94 @@
+// The fused attentions of a GPU against a composition in fp64, at Qwen3's head layouts and on
+// ragged documents.
+
+#include "kernels/attention.h"
+
+#include <ATen/TensorOperators.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/tensor_testing.h"
+#include "trainer/device.h"
+
+namespace weft::kernels {
+namespace {
+
+using Documents = std::vector<std::int32_t>;
+
+const Documents kPackings[] = {
+    {0, 1}, {0, 128, 256}, {0, 1, 3, 130, 131, 700}, {0, 2048, 2049, 4096}, {0, 0, 33, 33, 161}};
+const HeadLayout kLayouts[] = {{16, 8, 128}, {32, 8, 128}, {64, 8, 128}};
+
+struct Result {
+  at::Tensor out, dqkv;
+};
+
+Result run(const at::Tensor& qkv, const at::Tensor& dout, const HeadLayout& layout,
+           const Documents& cu_seqlens, const AttentionOptions& options) {
+  Arena scratch(qkv.device());
+  const at::ScalarType dtype = qkv.scalar_type();
+  const auto poison = [&](at::IntArrayRef sizes, at::ScalarType type) {
+    return test::poisoned(sizes, type).to(qkv.device());
+  };
+  Result result{poison({qkv.size(0), layout.heads_q * layout.head_dim}, dtype),
+                poison(qkv.sizes(), dtype)};
+  const at::Tensor lse =
+      poison({layout.heads_q * qkv.size(0)}, dtype == at::kDouble ? at::kDouble : at::kFloat);
+  const AttentionDocuments documents(
+      cu_seqlens,
+      make_device_attention(cu_seqlens, layout, dtype, qkv.device(), at::kCUDA, options));
+  attention_forward(qkv, layout, documents, result.out, lse, scratch);
+  attention_backward(dout, qkv, layout, documents, result.out, lse, result.dqkv, scratch);
+  return {result.out.cpu(), result.dqkv.cpu()};
+}
+
+class GpuAttention : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const c10::Device device = trainer::resolve_device("auto");
+    if (!device.is_cuda()) {
+      GTEST_SKIP() << "there is no GPU that LibTorch can use";
+    }
+    if (std::string(GetParam()) == "cudnn" && !detail::why_no_cudnn(device).empty()) {
+      GTEST_SKIP() << detail::why_no_cudnn(device);
+    }
+  }
+};
+
+TEST_P(GpuAttention, IsAsPreciseAsTheCompositionInBf16) {
+  for (const HeadLayout& layout : kLayouts) {
+    for (const Documents& documents : kPackings) {
+      SCOPED_TRACE(fmt::format("{} heads, {} documents", layout.heads_q, documents.size() - 1));
+      const std::int64_t tokens = documents.back();
+      const at::Tensor qkv = test::random_normal({tokens, layout.row()}, at::kBFloat16, 1);
+      const at::Tensor dout =
+          test::random_normal({tokens, layout.heads_q * layout.head_dim}, at::kBFloat16, 2);
+      const Result exact = run(qkv.to(at::kDouble).cuda(), dout.to(at::kDouble).cuda(), layout,
+                               documents, {.backend = "composed"});
+      const Result plain = run(qkv.cuda(), dout.cuda(), layout, documents, {.backend = "composed"});
+      const Result fused = run(qkv.cuda(), dout.cuda(), layout, documents, {.backend = GetParam()});
+      EXPECT_TRUE(test::as_precise_as(fused.out, plain.out, exact.out));
+      EXPECT_TRUE(test::as_precise_as(fused.dqkv, plain.dqkv, exact.dqkv));
+    }
+  }
+}
+
+TEST_P(GpuAttention, EqualRunsGiveEqualBits) {
+  const HeadLayout layout = kLayouts[0];
+  const Documents documents = kPackings[3];
+  const at::Tensor qkv = test::random_normal({documents.back(), layout.row()}, at::kBFloat16, 1);
+  const at::Tensor dout = test::random_normal({documents.back(), 16 * 128}, at::kBFloat16, 2);
+  const Result once = run(qkv.cuda(), dout.cuda(), layout, documents, {.backend = GetParam()});
+  for (int i = 0; i < 5; ++i) {
+    const Result again = run(qkv.cuda(), dout.cuda(), layout, documents, {.backend = GetParam()});
+    EXPECT_TRUE(once.out.equal(again.out));
+    if (std::string(GetParam()) == "cudnn") {  // FlashAttention-2's sums of dq have no fixed order
+      EXPECT_TRUE(once.dqkv.equal(again.dqkv));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, GpuAttention, ::testing::Values("cudnn", "flash"));
+
+}  // namespace
+}  // namespace weft::kernels

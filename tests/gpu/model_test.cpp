@@ -1,0 +1,108 @@
+// Whole passes on a GPU against transformers' numbers and against the CPU.
+
+#include <ATen/TensorOperators.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "adapters/lora.h"
+#include "tests/model/fixture.h"
+#include "trainer/device.h"
+#include "trainer/optimizer.h"
+
+namespace weft {
+namespace {
+
+using test::relative_error;
+
+class GpuModel : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (!trainer::resolve_device("auto").is_cuda()) {
+      GTEST_SKIP() << "there is no GPU that LibTorch can use";
+    }
+  }
+
+  std::map<std::string, at::Tensor> expected_ =
+      test::read_tensors(test::fixture_folder() / "model" / GetParam() / "expected.safetensors");
+};
+
+struct Outcome {
+  std::vector<double> losses;
+  at::Tensor values;  // the adapters after the last step
+};
+
+Outcome train(const std::string& name, const std::map<std::string, at::Tensor>& expected,
+              at::ScalarType dtype, c10::Device device, bool recompute = false) {
+  model::Qwen3Model model = test::load_model(name, dtype, device);
+  adapters::PeftConfig peft;
+  peft.rank = 8;
+  peft.alpha = 16;
+  peft.dropout = 0.1;
+  peft.target_modules = {"all"};
+  adapters::LoraAdapters adapters(model.config(), peft, dtype, device);
+  adapters.initialise(3);
+  model.set_adapters(adapters.layers());
+  model.set_recompute(recompute);
+  trainer::AdamWOptimizer optimizer(adapters.parameters(), {0.0, 0.9, 0.999, 1e-8, 0.01});
+  const auto batch = test::fixture_batch(expected, model.config().vocab_size, device);
+  Outcome outcome;
+  for (std::uint64_t step = 0; step < 5; ++step) {
+    optimizer.zero_gradients();
+    const at::Tensor log_probs =
+        model.forward_backward(batch, 1.0 / static_cast<double>(batch.target_count()),
+                               {.dropout_seed = 7, .micro_batch = step});
+    outcome.losses.push_back(-log_probs.mean().item<double>());
+    optimizer.step(1e-2, std::min(1.0, 1.0 / optimizer.gradient_norm()));
+    adapters.refresh();
+  }
+  outcome.values = adapters.parameters().values().cpu();
+  return outcome;
+}
+
+TEST_P(GpuModel, LogitsEqualTransformersInFp32) {
+  model::Qwen3Model model = test::load_model(GetParam(), at::kFloat, at::kCUDA);
+  const auto batch = test::fixture_batch(expected_, model.config().vocab_size, at::kCUDA);
+  EXPECT_LT(relative_error(test::all_logits(model, batch), expected_.at("logits")), 1e-5);
+}
+
+TEST_P(GpuModel, LogitsInBf16ErrAtMostTwiceAsMuchAsTransformers) {
+  model::Qwen3Model model = test::load_model(GetParam(), at::kBFloat16, at::kCUDA);
+  const auto batch = test::fixture_batch(expected_, model.config().vocab_size, at::kCUDA);
+  const at::Tensor& truth = expected_.at("logits_bf16_true");
+  const double theirs = relative_error(expected_.at("logits_bf16"), truth);
+  EXPECT_LT(relative_error(test::all_logits(model, batch), truth), 2 * theirs);
+}
+
+TEST_P(GpuModel, TrainsAsTheCpuDoesInFp32) {
+  const Outcome cpu = train(GetParam(), expected_, at::kFloat, at::kCPU);
+  const Outcome gpu = train(GetParam(), expected_, at::kFloat, at::kCUDA);
+  for (std::size_t i = 0; i < cpu.losses.size(); ++i) {
+    EXPECT_NEAR(gpu.losses[i], cpu.losses[i], 1e-4 * cpu.losses[i]) << "step " << i;
+  }
+  EXPECT_LT(relative_error(gpu.values, cpu.values), 1e-3);
+}
+
+TEST_P(GpuModel, TrainsInBf16AsInFp32) {
+  const Outcome cpu = train(GetParam(), expected_, at::kFloat, at::kCPU);
+  const Outcome gpu = train(GetParam(), expected_, at::kBFloat16, at::kCUDA);
+  for (std::size_t i = 0; i < cpu.losses.size(); ++i) {
+    EXPECT_NEAR(gpu.losses[i], cpu.losses[i], 0.01 * cpu.losses[i]) << "step " << i;
+  }
+}
+
+TEST_P(GpuModel, EqualRunsGiveEqualBits) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const Outcome once = train(GetParam(), expected_, dtype, at::kCUDA);
+    const Outcome again = train(GetParam(), expected_, dtype, at::kCUDA);
+    const Outcome recomputed = train(GetParam(), expected_, dtype, at::kCUDA, /*recompute=*/true);
+    EXPECT_TRUE(once.values.equal(again.values));
+    EXPECT_TRUE(once.values.equal(recomputed.values)) << "gradient checkpointing changed a bit";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Fixtures, GpuModel, ::testing::ValuesIn(test::model_fixtures()),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace weft
