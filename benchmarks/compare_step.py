@@ -1,7 +1,7 @@
 """weft's training step and transformers + PEFT's in one run, on one machine, with one result file.
 
     python compare_step.py --weft BUILD/bin/weft_bench_step --python VENV/bin/python \
-        --out docs/results/cpu_step
+        --out benchmarks/results/cpu_step
 
 With --against-itself the other side is weft too, without --weft-arguments: what a setting costs or
 saves. Runs both programs in turn, several rounds, so that a machine that slows down slows both. Options
@@ -9,7 +9,7 @@ that this script does not know go to both. Writes OUT.json with everything and O
 the machine, the commit and the command.
 
 weft_bench_step takes peer_step.py's options and prints one JSON object with at least
-tokens_per_second, peak_rss_bytes, gemm_gflops and fraction_of_gemm.
+tokens_per_second, peak_bytes, gemm_gflops and fraction_of_gemm.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
-KEYS = ("tokens_per_second", "peak_rss_bytes", "gemm_gflops", "fraction_of_gemm")
+KEYS = ("tokens_per_second", "peak_bytes", "gemm_gflops", "fraction_of_gemm")
 
 
 def parse_arguments():
@@ -54,7 +54,7 @@ def run(command):
 def summary(runs):
     """Medians over the rounds; for memory the worst."""
     result = {key: statistics.median(r[key] for r in runs) for key in KEYS}
-    result["peak_rss_bytes"] = max(r["peak_rss_bytes"] for r in runs)
+    result["peak_bytes"] = max(r["peak_bytes"] for r in runs)
     return result
 
 
@@ -64,7 +64,10 @@ def commit():
     return done.stdout.strip() or "unknown"
 
 
-def machine():
+def machine(result):
+    """The GPU where the programs ran on one, else the processor."""
+    if "gpu" in result:
+        return result["gpu"]
     with open("/proc/cpuinfo") as lines:
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{len(names)} × {names[0] if names else platform.machine()}"
@@ -76,8 +79,8 @@ def table(result):
     rows = [
         ("tokens/s", f"{weft['tokens_per_second']:.2f}", f"{peer['tokens_per_second']:.2f}",
          f"{ratio['tokens_per_second']:.2f}×"),
-        ("peak memory, GB", f"{weft['peak_rss_bytes'] / 1e9:.2f}",
-         f"{peer['peak_rss_bytes'] / 1e9:.2f}", f"{ratio['peak_rss_bytes']:.2f}×"),
+        ("peak memory, GB", f"{weft['peak_bytes'] / 1e9:.2f}",
+         f"{peer['peak_bytes'] / 1e9:.2f}", f"{ratio['peak_bytes']:.2f}×"),
         ("GEMM rate, GFLOP/s", f"{weft['gemm_gflops']:.1f}", f"{peer['gemm_gflops']:.1f}", ""),
         ("share of the GEMM rate", f"{weft['fraction_of_gemm']:.1%}",
          f"{peer['fraction_of_gemm']:.1%}", ""),
@@ -110,7 +113,7 @@ def main():
             print(name, {k: round(runs[name][-1][k], 3) for k in KEYS}, file=sys.stderr)
     weft, peer = summary(runs["weft"]), summary(runs["peer"])
     result = {"weft": weft, "peer": peer, "ratio": {key: weft[key] / peer[key] for key in KEYS},
-              "names": names, "rounds": arguments.rounds, "machine": machine(), "commit": commit(),
+              "names": names, "rounds": arguments.rounds, "machine": machine(runs["peer"][0]), "commit": commit(),
               "command": shlex.join(["python", "benchmarks/compare_step.py", *sys.argv[1:]]),
               "runs": runs}
     print(table(result))
@@ -119,7 +122,7 @@ def main():
         arguments.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
         arguments.out.with_suffix(".md").write_text(table(result))
     slow = arguments.min_speed and result["ratio"]["tokens_per_second"] < arguments.min_speed
-    large = arguments.max_memory and result["ratio"]["peak_rss_bytes"] > arguments.max_memory
+    large = arguments.max_memory and result["ratio"]["peak_bytes"] > arguments.max_memory
     sys.exit(1 if slow or large else 0)
 
 

@@ -1,6 +1,6 @@
-// One LoRA training step of weft on random weights, timed beside the machine's GEMM rate in the
-// same process. Takes the options of peer_step.py and prints the same JSON object; that file says
-// what is counted.
+// One LoRA training step of weft on random weights, on a CPU or a GPU, timed beside its GEMM rate
+// in the same process. Takes the options of peer_step.py and prints the same JSON object; that file
+// says what is counted.
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -18,6 +18,7 @@
 #include "adapters/lora.h"
 #include "base/json.h"
 #include "base/random.h"
+#include "kernels/device_memory.h"
 #include "model/flops.h"
 #include "model/qwen3_model.h"
 #include "trainer/device.h"
@@ -34,6 +35,7 @@ struct Options {
   int steps = 3;
   std::int64_t rank = 16;
   std::string dtype = "fp32";
+  c10::Device device = at::kCPU;
   double labelled_fraction = 1.0;
   bool labelled_head = false;
   bool recompute = false;
@@ -44,24 +46,35 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+// A GPU works on while the host goes on; to read a number is to wait for it.
+void finish(const at::Tensor& tensor) { (void)tensor.flatten()[0].item<double>(); }
+
+at::ScalarType dtype_of(const Options& options) {
+  return options.dtype == "bf16" ? at::kBFloat16 : at::kFloat;
+}
+
 double time_product(const at::Tensor& left, const at::Tensor& right, at::Tensor out) {
   double best = 1e30;
   for (int i = 0; i < 3; ++i) {
     const double began = now();
     at::mm_out(out, left, right);
+    finish(out);
     best = std::min(best, now() - began);
   }
   return best;
 }
 
-// GFLOP/s of ATen's fp32 product over the model's shapes, forward and data gradient.
+// GFLOP/s of ATen's product, fp32 on a CPU and in the run's dtype on a GPU, over the model's
+// shapes, forward and data gradient.
 double gemm_rate(const Options& options) {
   double seconds = 0;
   double flops = 0;
   const auto add = [&](std::int64_t out, std::int64_t in, std::int64_t count) {
-    const at::Tensor weight = at::randn({out, in});
-    const at::Tensor x = at::randn({options.tokens, in});
-    const at::Tensor y = at::empty({options.tokens, out});
+    const auto on = at::TensorOptions(options.device)
+                        .dtype(options.device.is_cpu() ? at::kFloat : dtype_of(options));
+    const at::Tensor weight = at::randn({out, in}, on);
+    const at::Tensor x = at::randn({options.tokens, in}, on);
+    const at::Tensor y = at::empty({options.tokens, out}, on);
     const auto times = static_cast<double>(count);
     seconds += times * (time_product(x, weight.t(), y) + time_product(y, weight, x));
     flops += times * 4.0 * static_cast<double>(out * in * options.tokens);
@@ -78,7 +91,7 @@ model::Weights random_weights(const Options& options, at::ScalarType dtype) {
   return model::make_weights(
       options.config,
       [&](const std::string&, const std::vector<std::int64_t>& shape, bool is_norm) {
-        at::Tensor tensor = at::empty(shape, at::TensorOptions(dtype));
+        at::Tensor tensor = at::empty(shape, at::TensorOptions(dtype).device(options.device));
         is_norm ? tensor.fill_(1.0) : tensor.normal_(0.0, 0.02);
         return tensor;
       });
@@ -100,7 +113,7 @@ model::PackedBatch make_batch(const Options& options) {
       bounds.push_back(static_cast<std::int32_t>(i + 1));
     }
   }
-  return model::make_packed_batch(tokens, mask, bounds, options.config.vocab_size, at::kCPU);
+  return model::make_packed_batch(tokens, mask, bounds, options.config.vocab_size, options.device);
 }
 
 adapters::PeftConfig peft(const Options& options) {
@@ -119,7 +132,7 @@ struct Timing {
 };
 
 Timing run_steps(const Options& options, at::ScalarType dtype) {
-  adapters::LoraAdapters adapters(options.config, peft(options), dtype, at::kCPU);
+  adapters::LoraAdapters adapters(options.config, peft(options), dtype, options.device);
   adapters.initialise(1);
   model::Qwen3Model model(options.config, random_weights(options, dtype));
   model.set_adapters(adapters.layers());
@@ -136,6 +149,7 @@ Timing run_steps(const Options& options, at::ScalarType dtype) {
     const double norm = optimizer.gradient_norm();
     optimizer.step(1e-4, std::min(1.0, 1.0 / (norm + 1e-6)));
     adapters.refresh();
+    finish(adapters.parameters().values());
     timing.losses.push_back(loss);
     if (step > 0) {
       timing.seconds.push_back(now() - began);
@@ -163,8 +177,10 @@ double flops_of_step(const Options& options) {
 void run(const Options& options) {
   at::set_num_threads(options.threads);
   const double before = gemm_rate(options);
-  const Timing timing = run_steps(options, options.dtype == "bf16" ? at::kBFloat16 : at::kFloat);
-  const std::uint64_t peak = trainer::peak_memory_bytes();
+  const Timing timing = run_steps(options, dtype_of(options));
+  const auto peak = options.device.is_cuda()
+                        ? static_cast<std::uint64_t>(kernels::peak_device_bytes(options.device))
+                        : trainer::peak_memory_bytes();
   const double after = gemm_rate(options);
   std::vector<double> sorted = timing.seconds;
   std::sort(sorted.begin(), sorted.end());
@@ -175,7 +191,7 @@ void run(const Options& options) {
                     {"tokens_per_second", static_cast<double>(options.tokens) / step},
                     {"step_seconds", step},
                     {"steps_seconds", timing.seconds},
-                    {"peak_rss_bytes", peak},
+                    {"peak_bytes", peak},
                     {"saved_bytes", timing.saved_bytes},
                     {"scratch_bytes", timing.scratch_bytes},
                     {"gemm_gflops", gemm},
@@ -199,9 +215,12 @@ int main(int argc, char** argv) {
   options.config.vocab_size = 151936;
   options.config.max_position_embeddings = 40960;
   options.config.tie_word_embeddings = true;
-  CLI::App app("One LoRA training step on a CPU, timed beside the machine's GEMM rate.");
+  std::string device = "cpu";
+  bool untied = false;
+  CLI::App app("One LoRA training step, timed beside the machine's GEMM rate.");
   app.add_option("--tokens", options.tokens);
   app.add_option("--documents", options.documents);
+  app.add_option("--device", device)->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--threads", options.threads);
   app.add_option("--steps", options.steps);
   app.add_option("--rank", options.rank);
@@ -215,8 +234,16 @@ int main(int argc, char** argv) {
   app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"fp32", "bf16"}));
   app.add_option("--labelled-fraction", options.labelled_fraction);
   app.add_flag("--labelled-head", options.labelled_head);
+  app.add_flag("--untied", untied);
   app.add_flag("--recompute", options.recompute);
   CLI11_PARSE(app, argc, argv);
-  run(options);
+  options.config.tie_word_embeddings = !untied;
+  try {
+    options.device = trainer::resolve_device(device);
+    run(options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
   return 0;
 }
