@@ -18,7 +18,7 @@
 #include "adapters/lora.h"
 #include "base/json.h"
 #include "base/random.h"
-#include "kernels/device_memory.h"
+#include "kernels/device_properties.h"
 #include "model/flops.h"
 #include "model/qwen3_model.h"
 #include "trainer/device.h"

@@ -10,10 +10,10 @@
 #include "base/error.h"
 #include "kernels/attention_device.h"
 #include "kernels/cuda/sdpa_shape.h"
+#include "kernels/device_properties.h"
 
 #if defined(WEFT_SDPA_CUDNN)
 #include <c10/cuda/CUDAFunctions.h>
-#include <cuda_runtime_api.h>
 
 #include "kernels/cuda/sdpa_cudnn.h"
 #include "kernels/device_dispatch.h"
@@ -175,21 +175,11 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
 
 #if defined(WEFT_SDPA_CUDNN)
 
-int capability_of(c10::Device device) {
-  int major = 0;
-  int minor = 0;
-  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device.index());
-  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device.index());
-  return 10 * major + minor;
-}
-
 std::string why_no_cudnn(c10::Device device) {
-  return cuda::SdpaEngine::why_not(capability_of(device));
+  return cuda::SdpaEngine::why_not(compute_capability(device));
 }
 
 #else
-
-int capability_of(c10::Device) { return 0; }
 
 std::string why_no_cudnn(c10::Device) { return "weft was built without the headers of cuDNN"; }
 

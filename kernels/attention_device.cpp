@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "kernels/device_properties.h"
 
 namespace weft::kernels {
 namespace {
@@ -19,7 +20,7 @@ std::string why_no_flash(const HeadLayout& layout, c10::Device device) {
   if (layout.head_dim > 256 || layout.head_dim % 8 != 0) {
     return fmt::format("heads of {} elements", layout.head_dim);
   }
-  const int capability = detail::capability_of(device);
+  const int capability = compute_capability(device);
   return capability < 80
              ? fmt::format("a GPU of compute capability {}.{}", capability / 10, capability % 10)
              : "";

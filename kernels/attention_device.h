@@ -44,8 +44,6 @@ namespace detail {
 
 std::shared_ptr<DeviceAttention> make_flash_attention(std::span<const std::int32_t> cu_seqlens,
                                                       const HeadLayout& layout, c10::Device device);
-/// Compute capability of a CUDA device, as 90.
-int capability_of(c10::Device device);
 /// "" or why cuDNN can't be used on the device.
 std::string why_no_cudnn(c10::Device device);
 std::shared_ptr<DeviceAttention> make_cudnn_attention(std::span<const std::int32_t> cu_seqlens,

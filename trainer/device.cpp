@@ -7,7 +7,7 @@
 #include <fstream>
 
 #include "base/error.h"
-#include "kernels/device_memory.h"
+#include "kernels/device_properties.h"
 
 namespace weft::trainer {
 namespace {

@@ -1,4 +1,4 @@
-#include "kernels/device_memory.h"
+#include "kernels/device_properties.h"
 
 #if defined(WEFT_CUDA_KERNELS)
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -36,6 +36,14 @@ std::int64_t free_device_bytes(c10::Device device) {
          statistics.allocated_bytes[kAll].current;
 }
 
+int compute_capability(c10::Device device) {
+  int major = 0;
+  int minor = 0;
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device.index());
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device.index());
+  return 10 * major + minor;
+}
+
 std::int64_t peak_device_bytes(c10::Device device) {
   return device.is_cuda() ? statistics_of(device).allocated_bytes[kAll].peak : 0;
 }
@@ -43,6 +51,8 @@ std::int64_t peak_device_bytes(c10::Device device) {
 #else
 
 std::int64_t free_device_bytes(c10::Device) { return 0; }
+
+int compute_capability(c10::Device) { return 0; }
 
 std::int64_t peak_device_bytes(c10::Device) { return 0; }
 

@@ -10,6 +10,9 @@ namespace weft::kernels {
 /// and does not use. 0 where the build has no CUDA or the device is not a GPU.
 [[nodiscard]] std::int64_t free_device_bytes(c10::Device device);
 
+/// Compute capability of a CUDA device, as 90; 0 as above.
+[[nodiscard]] int compute_capability(c10::Device device);
+
 /// The most bytes that LibTorch's allocator had in use on a GPU at one time; 0 as above.
 [[nodiscard]] std::int64_t peak_device_bytes(c10::Device device);
 
