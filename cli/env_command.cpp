@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "data/reader_parquet.h"
 #include "trainer/device.h"
 
 namespace weft::cli {
@@ -19,8 +20,10 @@ void env() {
   } catch (const Error& error) {
     gpu = error.what();
   }
-  std::printf("weft      %s\nthreads   %d\nGPU       %s\n\n%s\n", WEFT_VERSION,
-              at::get_num_threads(), gpu.c_str(), at::show_config().c_str());
+  const std::string problem = data::parquet_problem();
+  std::printf("weft      %s\nthreads   %d\nGPU       %s\nParquet   %s\n\n%s\n", WEFT_VERSION,
+              at::get_num_threads(), gpu.c_str(), problem.empty() ? "readable" : problem.c_str(),
+              at::show_config().c_str());
 }
 
 }  // namespace

@@ -24,8 +24,9 @@ void eval(const Options& options) {
   FileSystem& files = posix_file_system();
   const trainer::RunConfig config =
       trainer::load_run_config(files, options.config, options.overrides).config;
-  if (config.eval_datasets.empty()) {
-    fail_config("{}: eval_datasets is empty; name what to evaluate on", options.config);
+  if (!config.has_evaluation_data()) {
+    fail_config("{}: eval_datasets is empty and val_size is not set; name what to evaluate on",
+                options.config);
   }
   ModelOptions model;
   model.model = config.model_name_or_path;
@@ -33,8 +34,8 @@ void eval(const Options& options) {
   model.dtype = config.dtype;
   model.device = config.device;
   const LoadedModel loaded = load_model(files, model);
-  const auto sets = trainer::open_datasets(files, config.eval_datasets, config, *loaded.tokenizer,
-                                           fs::path(config.output_dir) / "data");
+  const auto sets = trainer::open_datasets(files, config, trainer::DataPart::kEvaluation,
+                                           *loaded.tokenizer, fs::path(config.output_dir) / "data");
   const trainer::Evaluation result =
       trainer::evaluate(*loaded.model, sets, trainer::eval_loader_options(config));
   Json json = Json::object();

@@ -36,6 +36,7 @@ struct TokenizeConfig {
   std::int64_t shard_tokens = data::ShardOptions{}.shard_tokens;
   bool compress = false;
   data::TokenizeSettings settings;
+  std::optional<double> val_size;
   std::int64_t threads = 0;
 };
 
@@ -49,11 +50,21 @@ TokenizeConfig read_config(FileSystem& files, const Options& options) {
   schema.add_optional_int("max_length", &config.max_length, {2, 1 << 24},
                           "longest document in tokens");
   data::add_tokenize_keys(schema, &config.settings);
+  schema.add_optional_number(
+      "val_size", &config.val_size, {0, 1e12, true},
+      "set aside for validation: a share below 1, or a number of rows of all "
+      "datasets; then output_dir holds two folders of shards, train and "
+      "validation");
   schema.add_int("shard_tokens", &config.shard_tokens, {1, 1e9}, "tokens of one shard at most");
   schema.add_bool("compress", &config.compress, "shuffle and gzip the datasets");
   schema.add_int("threads", &config.threads, {0, 1024}, "0: one for each processor");
   schema.read(read_yaml(files, options.config), options.config);
   schema.override_with(options.overrides);
+  if (config.val_size) {
+    if (const std::string problem = data::val_size_problem(*config.val_size); !problem.empty()) {
+      fail_config("{}: val_size: {}", options.config, problem);
+    }
+  }
   for (const char* key : {"model_name_or_path", "output_dir", "datasets"}) {
     if (!schema.was_set(key)) {
       fail_config("{}: {} is missing", options.config, key);
@@ -115,7 +126,7 @@ std::string format_table(const std::vector<Cells>& rows) {
   return text;
 }
 
-void report(const TokenizeConfig& config, const data::TokenizeResult& result) {
+void report(const std::string& folder, const data::TokenizeResult& result) {
   std::vector<Cells> rows{{"dataset", "rows", "documents", "tokens", "targets", "empty",
                            "no target", "too long", "cut", "split"}};
   std::int64_t lost = 0;
@@ -126,8 +137,8 @@ void report(const TokenizeConfig& config, const data::TokenizeResult& result) {
   const data::ShardCounts totals = result.manifest.totals();
   std::cout << format_table(rows)
             << fmt::format("{}: {} documents, {} tokens, {} of them targets, in {} shard{}{}\n",
-                           config.output_dir, totals.documents, totals.tokens,
-                           totals.trained_tokens, result.manifest.shards.size(),
+                           folder, totals.documents, totals.tokens, totals.trained_tokens,
+                           result.manifest.shards.size(),
                            result.manifest.shards.size() == 1 ? "" : "s",
                            result.reused ? " (there already, and nothing changed)" : "");
   std::cout.flush();
@@ -136,11 +147,12 @@ void report(const TokenizeConfig& config, const data::TokenizeResult& result) {
   }
 }
 
-void tokenize(const Options& options) {
-  FileSystem& files = posix_file_system();
-  const TokenizeConfig config = read_config(files, options);
-  const auto tokenizer = trainer::load_model_tokenizer(files, config.model);
+// Tokenises all datasets, or one side of their split, into `folder`.
+void tokenize_into(FileSystem& files, const TokenizeConfig& config,
+                   const data::Tokenizer& tokenizer, const std::string& folder,
+                   std::optional<data::ValidationSplit> split) {
   data::TokenizeOptions tokenize = tokenize_options(config);
+  tokenize.split = split;
   std::unique_ptr<ProgressLine> progress;
   tokenize.progress = [&](const data::TokenizeProgress& at) {
     if (progress == nullptr) {
@@ -150,9 +162,24 @@ void tokenize(const Options& options) {
                      fmt::format("{} tokens", human_count(static_cast<double>(at.tokens))));
   };
   const data::TokenizeResult result =
-      data::tokenize_to_shards(files, config.datasets, *tokenizer, tokenize, config.output_dir);
+      data::tokenize_to_shards(files, config.datasets, tokenizer, tokenize, folder);
   progress.reset();
-  report(config, result);
+  report(folder, result);
+}
+
+void tokenize(const Options& options) {
+  FileSystem& files = posix_file_system();
+  const TokenizeConfig config = read_config(files, options);
+  const auto tokenizer = trainer::load_model_tokenizer(files, config.model);
+  if (!config.val_size) {
+    tokenize_into(files, config, *tokenizer, config.output_dir, std::nullopt);
+    return;
+  }
+  for (const bool validation : {false, true}) {
+    const fs::path folder = fs::path(config.output_dir) / (validation ? "validation" : "train");
+    tokenize_into(files, config, *tokenizer, folder.string(),
+                  data::ValidationSplit{.size = *config.val_size, .validation = validation});
+  }
 }
 
 }  // namespace

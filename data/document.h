@@ -13,7 +13,12 @@ namespace weft::data {
 struct Document {
   std::vector<std::int32_t> ids;
   std::vector<std::uint8_t> mask;
-  std::uint16_t source = 0;  ///< which dataset it came from, counted in the order of the config
+  std::uint16_t source = 0;      ///< which dataset it came from, counted in the order of the config
+  std::int8_t label = kNoLabel;  ///< whether its answer was judged good, where rows say so
+
+  static constexpr std::int8_t kNoLabel = -1;
+  static constexpr std::int8_t kUndesirable = 0;
+  static constexpr std::int8_t kDesirable = 1;
 
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(ids.size()); }
   [[nodiscard]] std::int64_t trained_tokens() const {

@@ -92,6 +92,11 @@ void write_attribute(const Hdf5Handle& file, const char* name, const std::string
   create_attribute(file, name, type.id(), type.id(), value.c_str(), path);
 }
 
+bool has_hdf5_object(const Hdf5Handle& file, const char* name) {
+  const Hdf5Lock lock;
+  return H5Lexists(file.id(), name, H5P_DEFAULT) > 0;
+}
+
 bool has_attribute(const Hdf5Handle& file, const char* name) {
   const Hdf5Lock lock;
   return H5Aexists(file.id(), name) > 0;

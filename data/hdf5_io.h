@@ -33,6 +33,8 @@ void write_attribute(const Hdf5Handle& file, const char* name, const std::string
 [[nodiscard]] std::string read_string_attribute(const Hdf5Handle& file, const char* name,
                                                 const fs::path& path);
 [[nodiscard]] bool has_attribute(const Hdf5Handle& file, const char* name);
+/// Whether the root group has something of that name.
+[[nodiscard]] bool has_hdf5_object(const Hdf5Handle& file, const char* name);
 
 /// HDF5's little-endian file type and this machine's memory type for T.
 template <typename T>
@@ -54,6 +56,12 @@ struct Hdf5Type<std::uint8_t> {
   static constexpr std::string_view kName = "uint8";
   static hid_t stored() { return H5T_STD_U8LE; }
   static hid_t memory() { return H5T_NATIVE_UINT8; }
+};
+template <>
+struct Hdf5Type<std::int8_t> {
+  static constexpr std::string_view kName = "int8";
+  static hid_t stored() { return H5T_STD_I8LE; }
+  static hid_t memory() { return H5T_NATIVE_INT8; }
 };
 template <>
 struct Hdf5Type<std::uint16_t> {

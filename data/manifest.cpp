@@ -25,6 +25,11 @@ std::int64_t count_member(const Json& json, std::string_view key, std::string_vi
   return value;
 }
 
+/// A count that folders made before it was counted do not have.
+std::int64_t count_member_or_zero(const Json& json, std::string_view key, std::string_view name) {
+  return json_find(json, key) == nullptr ? 0 : count_member(json, key, name);
+}
+
 std::string digest_member(const Json& json, std::string_view key, std::string_view name) {
   const std::string& value = json_string(json, key, name);
   if (value.size() != 64 || value.find_first_not_of("0123456789abcdef") != std::string::npos) {
@@ -56,6 +61,8 @@ ShardCounts get_counts(const Json& json, std::string_view name) {
 Json to_json(const SourceCounts& source) {
   Json json = {{"path", source.path}, {"rows", source.rows}};
   put_counts(json, source.kept);
+  json["left_out"] = source.left_out;
+  json["duplicates"] = source.duplicates;
   json["empty"] = source.empty;
   json["no_target"] = source.no_target;
   json["overlong_dropped"] = source.overlong_dropped;
@@ -69,6 +76,8 @@ SourceCounts source_from_json(const Json& json, std::string_view name) {
   return {.path = json_string(json, "path", name),
           .rows = count_member(json, "rows", name),
           .kept = get_counts(json, name),
+          .left_out = count_member_or_zero(json, "left_out", name),
+          .duplicates = count_member_or_zero(json, "duplicates", name),
           .empty = count_member(json, "empty", name),
           .no_target = count_member(json, "no_target", name),
           .overlong_dropped = count_member(json, "overlong_dropped", name),

@@ -28,6 +28,8 @@ struct SourceCounts {
   std::string path;
   std::int64_t rows = 0;              ///< read
   ShardCounts kept;                   ///< written to the shards
+  std::int64_t left_out = 0;          ///< rows of the other side of a split
+  std::int64_t duplicates = 0;        ///< rows dropped: the same as one before
   std::int64_t empty = 0;             ///< rows dropped: no token
   std::int64_t no_target = 0;         ///< documents dropped: no token of them would be trained
   std::int64_t overlong_dropped = 0;  ///< rows dropped: over max_length

@@ -163,9 +163,8 @@ Json make_conversation(const RowView& row, Json messages) {
 
 Json as_context(Json messages) {
   for (Json& message : messages) {
-    if (message["role"] == "assistant") {
-      message["train"] = false;
-    }
+    message["train"] = false;
+    message.erase("weight");
   }
   return messages;
 }

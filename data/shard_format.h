@@ -4,12 +4,16 @@
 #include <string>
 #include <string_view>
 
-/// The layout of a token shard, one HDF5 file: attributes of the root group and four 1-D datasets.
+/// The layout of a token shard, one HDF5 file: attributes of the root group and 1-D datasets, four
+/// in every shard and two where the data has them.
 ///
 ///   tokens      int32  [tokens]         all documents one after another
 ///   mask        uint8  [tokens]         1 where the token is a target
 ///   doc_offsets int64  [documents + 1]  document d is tokens[doc_offsets[d] .. doc_offsets[d+1])
 ///   source      uint16 [documents]      which dataset of the config a document came from
+///   pair        int64  [documents]      preferences: -1, or the number in this shard of the chosen
+///                                       document of its pair; the rejected one follows it
+///   label       int8   [documents]      judgements: 1 desirable, 0 undesirable, -1 not judged
 namespace weft::data {
 
 inline constexpr std::string_view kShardFormat = "weft.tokens";

@@ -39,6 +39,7 @@ ShardReader::ShardReader(const fs::path& path) : path_(path), file_(std::make_un
   check_size(file_->tokens, counts_.tokens, path);
   check_size(file_->mask, counts_.tokens, path);
   read_offsets();
+  read_preferences();
 }
 
 ShardReader::~ShardReader() = default;
@@ -90,6 +91,38 @@ void ShardReader::read_offsets() {
   if (offsets_.front() != 0 || offsets_.back() != counts_.tokens) {
     fail_data("{}: doc_offsets go from {} to {}, expected 0 to {}", path_.string(),
               offsets_.front(), offsets_.back(), counts_.tokens);
+  }
+}
+
+/// The datasets that only some shards have.
+void ShardReader::read_preferences() {
+  const auto read = [&]<typename T>(const char* name, std::vector<T>& values) {
+    if (!has_hdf5_object(file_->file, name)) {
+      return;
+    }
+    const Hdf5Vector vector = open_hdf5_vector<T>(file_->file, name, path_);
+    check_size(vector, counts_.documents, path_);
+    values.resize(static_cast<std::size_t>(vector.size));
+    read_hdf5_slice<T>(vector, 0, values, path_);
+  };
+  read("pair", pair_);
+  read("label", label_);
+  for (std::int64_t i = 0; i < std::ssize(pair_); ++i) {
+    const std::int64_t chosen = pair(i);
+    const bool first = chosen == i && i + 1 < counts_.documents && pair(i + 1) == i;
+    const bool second = chosen == i - 1 && i > 0 && pair(i - 1) == i - 1;
+    if (chosen != -1 && !first && !second) {
+      fail_data(
+          "{}: pair of document {} is {}; expected -1, or two neighbours with the number of "
+          "the first",
+          path_.string(), i, chosen);
+    }
+  }
+  const auto bad = std::find_if(label_.begin(), label_.end(),
+                                [](std::int8_t label) { return label < -1 || label > 1; });
+  if (bad != label_.end()) {
+    fail_data("{}: label of document {} is {}, expected 1, 0 or -1", path_.string(),
+              bad - label_.begin(), *bad);
   }
 }
 

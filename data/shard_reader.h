@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "data/document.h"
 #include "data/manifest.h"
 #include "data/shard_format.h"
 
@@ -28,6 +29,18 @@ class ShardReader {
     return source_[static_cast<std::size_t>(document)];
   }
 
+  /// Whether the shard has preference pairs; then the number of the chosen document in the pair of
+  /// each, or -1.
+  [[nodiscard]] bool has_pairs() const { return !pair_.empty(); }
+  [[nodiscard]] std::int64_t pair(std::int64_t document) const {
+    return pair_.empty() ? -1 : pair_[static_cast<std::size_t>(document)];
+  }
+  /// Whether the shard has judgements; then Document::label of each.
+  [[nodiscard]] bool has_labels() const { return !label_.empty(); }
+  [[nodiscard]] std::int8_t label(std::int64_t document) const {
+    return label_.empty() ? Document::kNoLabel : label_[static_cast<std::size_t>(document)];
+  }
+
   /// Appends `limit` tokens of a document from `begin` on (to its end when that comes first) to
   /// `ids` and `mask`, checking that the values are in range.
   void read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
@@ -41,6 +54,7 @@ class ShardReader {
 
   void read_attributes();
   void read_offsets();
+  void read_preferences();
   void read_range(std::int64_t offset, std::span<std::int32_t> ids,
                   std::span<std::uint8_t> mask) const;
 
@@ -50,6 +64,8 @@ class ShardReader {
   ShardCounts counts_;
   std::vector<std::int64_t> offsets_;
   std::vector<std::uint16_t> source_;
+  std::vector<std::int64_t> pair_;  ///< empty: the shard has none
+  std::vector<std::int8_t> label_;  ///< empty: the shard has none
 };
 
 }  // namespace weft::data

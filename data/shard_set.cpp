@@ -79,6 +79,26 @@ std::uint16_t ShardSet::source(std::int64_t document) const {
   return place.shard->source(place.document);
 }
 
+bool ShardSet::has_pairs() const {
+  return std::any_of(shards_.begin(), shards_.end(),
+                     [](const ShardReader& shard) { return shard.has_pairs(); });
+}
+
+bool ShardSet::has_labels() const {
+  return std::any_of(shards_.begin(), shards_.end(),
+                     [](const ShardReader& shard) { return shard.has_labels(); });
+}
+
+std::int64_t ShardSet::rejected(std::int64_t document) const {
+  const Place place = find(document);
+  return place.shard->pair(place.document) == place.document ? document + 1 : -1;
+}
+
+std::int8_t ShardSet::label(std::int64_t document) const {
+  const Place place = find(document);
+  return place.shard->label(place.document);
+}
+
 void ShardSet::read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
                     std::vector<std::uint8_t>& mask, std::int64_t begin) const {
   const Place place = find(document);

@@ -32,6 +32,13 @@ class ShardSet {
   /// Tokens of a document.
   [[nodiscard]] std::int64_t length(std::int64_t document) const;
   [[nodiscard]] std::uint16_t source(std::int64_t document) const;
+  /// Whether any shard has preference pairs, or judgements (shard_format.h).
+  [[nodiscard]] bool has_pairs() const;
+  [[nodiscard]] bool has_labels() const;
+  /// The rejected document of the pair in which `document` is the chosen one; -1 where it is not.
+  [[nodiscard]] std::int64_t rejected(std::int64_t document) const;
+  /// Document::label.
+  [[nodiscard]] std::int8_t label(std::int64_t document) const;
   /// Appends `limit` tokens of a document from `begin` on (to its end when that comes first) to
   /// `ids` and `mask`.
   void read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,

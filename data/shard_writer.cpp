@@ -16,17 +16,10 @@ namespace weft::data {
 
 namespace {
 
-ShardCounts write_datasets(const Hdf5Handle& file, const fs::path& path, bool compress,
-                           std::span<const std::int32_t> tokens, std::span<const std::uint8_t> mask,
-                           std::span<const std::int64_t> offsets,
-                           std::span<const std::uint16_t> source) {
-  write_hdf5_vector(file, "tokens", tokens, compress, path);
-  write_hdf5_vector(file, "mask", mask, compress, path);
-  write_hdf5_vector(file, "doc_offsets", offsets, compress, path);
-  write_hdf5_vector(file, "source", source, compress, path);
-  return {.documents = static_cast<std::int64_t>(source.size()),
-          .tokens = static_cast<std::int64_t>(tokens.size()),
-          .trained_tokens = std::accumulate(mask.begin(), mask.end(), std::int64_t{0})};
+/// Whether a dataset that only some data has is needed.
+template <typename T>
+bool says_something(const std::vector<T>& values) {
+  return std::any_of(values.begin(), values.end(), [](T value) { return value >= 0; });
 }
 
 void write_attributes(const Hdf5Handle& file, const fs::path& path, const ShardIdentity& identity,
@@ -74,17 +67,41 @@ void ShardWriter::check(const Document& document) const {
   }
 }
 
-void ShardWriter::add(const Document& document) {
-  check(document);
+/// Closes the shard when `tokens` more would be too many for it.
+void ShardWriter::make_room(std::int64_t tokens) {
   if (!source_.empty() &&
-      static_cast<std::int64_t>(tokens_.size()) + document.size() > options_.shard_tokens) {
+      static_cast<std::int64_t>(tokens_.size()) + tokens > options_.shard_tokens) {
     write_shard();
   }
+}
+
+void ShardWriter::append(const Document& document, std::int64_t pair) {
   tokens_.insert(tokens_.end(), document.ids.begin(), document.ids.end());
   mask_.insert(mask_.end(), document.mask.begin(), document.mask.end());
   offsets_.push_back(static_cast<std::int64_t>(tokens_.size()));
   source_.push_back(document.source);
+  pair_.push_back(pair);
+  label_.push_back(document.label);
   ++documents_;
+}
+
+void ShardWriter::add(const Document& document) {
+  check(document);
+  make_room(document.size());
+  append(document, -1);
+}
+
+void ShardWriter::add_pair(const Document& chosen, const Document& rejected) {
+  check(chosen);
+  check(rejected);
+  if (chosen.size() + rejected.size() > kMaxShardTokens) {
+    fail_data("document {}: a pair of {} tokens, at most {} fit in a shard", documents_,
+              chosen.size() + rejected.size(), kMaxShardTokens);
+  }
+  make_room(chosen.size() + rejected.size());
+  const auto number = static_cast<std::int64_t>(source_.size());
+  append(chosen, number);
+  append(rejected, number);
 }
 
 std::vector<ShardEntry> ShardWriter::finish() {
@@ -92,6 +109,25 @@ std::vector<ShardEntry> ShardWriter::finish() {
     write_shard();
   }
   return std::move(entries_);
+}
+
+ShardCounts ShardWriter::write_datasets(const Hdf5Handle& file, const fs::path& path) const {
+  const auto write = [&]<typename T>(const char* name, const std::vector<T>& values) {
+    write_hdf5_vector(file, name, std::span<const T>(values), options_.compress, path);
+  };
+  write("tokens", tokens_);
+  write("mask", mask_);
+  write("doc_offsets", offsets_);
+  write("source", source_);
+  if (says_something(pair_)) {
+    write("pair", pair_);
+  }
+  if (says_something(label_)) {
+    write("label", label_);
+  }
+  return {.documents = std::ssize(source_),
+          .tokens = std::ssize(tokens_),
+          .trained_tokens = std::accumulate(mask_.begin(), mask_.end(), std::int64_t{0})};
 }
 
 void ShardWriter::write_shard() {
@@ -102,7 +138,7 @@ void ShardWriter::write_shard() {
   entry.file = name;
   {
     const Hdf5Handle file = create_hdf5_image(path);
-    entry.counts = write_datasets(file, path, options_.compress, tokens_, mask_, offsets_, source_);
+    entry.counts = write_datasets(file, path);
     write_attributes(file, path, identity_, entry.counts);
     image = hdf5_image(file, path);
   }
@@ -110,6 +146,8 @@ void ShardWriter::write_shard() {
   mask_.clear();
   offsets_.assign(1, 0);
   source_.clear();
+  pair_.clear();
+  label_.clear();
   entry.bytes = static_cast<std::int64_t>(image.size());
   entry.sha256 = sha256_hex({reinterpret_cast<const char*>(image.data()), image.size()});
   write_synced(files_, path, std::span<const std::byte>(image));

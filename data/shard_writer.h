@@ -10,6 +10,8 @@
 
 namespace weft::data {
 
+class Hdf5Handle;
+
 struct ShardOptions {
   /// A shard is closed when the next document would take it over this many tokens; a longer
   /// document gets a shard of its own. Five bytes of memory and of disk per token.
@@ -29,12 +31,18 @@ class ShardWriter {
   /// vocabulary, a mask that is not 0 or 1 or that marks the first token.
   void add(const Document& document);
 
+  /// A preference pair: the two documents lie in one shard, the chosen one first. Errors as of add.
+  void add_pair(const Document& chosen, const Document& rejected);
+
   /// Writes the last shard and returns the entries of all of them, in order. No other call may
   /// follow.
   [[nodiscard]] std::vector<ShardEntry> finish();
 
  private:
   void check(const Document& document) const;
+  void make_room(std::int64_t tokens);
+  void append(const Document& document, std::int64_t pair);
+  [[nodiscard]] ShardCounts write_datasets(const Hdf5Handle& file, const fs::path& path) const;
   void write_shard();
 
   FileSystem& files_;
@@ -45,6 +53,8 @@ class ShardWriter {
   std::vector<std::uint8_t> mask_;
   std::vector<std::int64_t> offsets_{0};
   std::vector<std::uint16_t> source_;
+  std::vector<std::int64_t> pair_;
+  std::vector<std::int8_t> label_;
   std::int64_t documents_ = 0;  ///< in earlier shards and this one, for messages
   std::vector<ShardEntry> entries_;
 };

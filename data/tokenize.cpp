@@ -8,11 +8,14 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "data/shard_set.h"
 #include "data/tokenize_encode.h"
 #include "data/tokenize_fit.h"
+#include "data/tokenize_pair.h"
 #include "data/tokenize_sources.h"
+#include "data/tokenize_split.h"
 
 namespace weft::data {
 
@@ -51,10 +54,12 @@ class Tokenization {
   }
 
   std::vector<SourceCounts> run() {
+    const EncodeContent content{.hash = options_.deduplicate || options_.split,
+                                .side = split_side(files_, sources_, tokenizer_, options_)};
     for (std::size_t i = 0; i < sources_.size(); ++i) {
       SourceCounts& counts = counts_.emplace_back();
       counts.path = sources_[i].input.path.string();
-      const auto encoder = make_row_encoder(sources_[i], tokenizer_, options_);
+      const auto encoder = make_row_encoder(sources_[i], tokenizer_, options_, content);
       RowPicker picker(sources_[i]);
       for (const fs::path& path : sources_[i].files) {
         run_file(path, i, *encoder, picker, counts);
@@ -69,10 +74,12 @@ class Tokenization {
     const auto reader = open_source_rows(files_, sources_[source], path);
     const std::uint64_t before = progress_.bytes;
     while (read_batch(*reader, picker)) {
-      std::vector<std::vector<Document>> documents = encode_rows(encoder, rows_, path, threads_);
-      for (std::size_t i = 0; i < documents.size(); ++i) {
-        write_row(std::move(documents[i]), source,
-                  fmt::format("{}:{}", path.string(), rows_[i].line), counts);
+      std::vector<EncodedRow> encoded = encode_rows(encoder, rows_, path, threads_);
+      for (std::size_t i = 0; i < encoded.size(); ++i) {
+        for (Document& document : encoded[i].documents) {
+          document.source = static_cast<std::uint16_t>(source);
+        }
+        write(std::move(encoded[i]), fmt::format("{}:{}", path.string(), rows_[i].line), counts);
       }
       progress_.bytes = before + reader->bytes_read();
       report();
@@ -94,17 +101,31 @@ class Tokenization {
     return !rows_.empty();
   }
 
-  void write_row(std::vector<Document> documents, std::size_t source, const std::string& name,
-                 SourceCounts& counts) {
+  void write(EncodedRow row, const std::string& name, SourceCounts& counts) {
     ++counts.rows;
     ++progress_.rows;
-    if (documents.empty()) ++counts.empty;
-    for (Document& document : documents) {
-      document.source = static_cast<std::uint16_t>(source);
-      for (const Document& kept : fit_document(std::move(document), options_, name, counts)) {
-        progress_.tokens += kept.size();
-        writer_.add(kept);
+    if (row.left_out) {
+      ++counts.left_out;
+    } else if (row.documents.empty()) {
+      ++counts.empty;
+    } else if (options_.deduplicate && !seen_.insert(*row.content)) {
+      ++counts.duplicates;
+    } else if (row.pair) {
+      write_pair(std::move(row.documents), name, counts);
+    } else {
+      for (Document& document : row.documents) {
+        for (const Document& kept : fit_document(std::move(document), options_, name, counts)) {
+          progress_.tokens += kept.size();
+          writer_.add(kept);
+        }
       }
+    }
+  }
+
+  void write_pair(std::vector<Document> pair, const std::string& name, SourceCounts& counts) {
+    if (fit_pair(pair, options_, name, counts)) {
+      progress_.tokens += pair[0].size() + pair[1].size();
+      writer_.add_pair(pair[0], pair[1]);
     }
   }
 
@@ -123,6 +144,7 @@ class Tokenization {
   TokenizeProgress progress_;
   std::vector<SourceCounts> counts_;
   std::vector<Row> rows_;
+  ContentSet seen_;
 };
 
 /// What `folder` holds already: the shards to reuse, or nothing. A config Error when it holds
@@ -184,6 +206,11 @@ TokenizeResult tokenize_to_shards(FileSystem& files, std::span<const TokenizeInp
   fs::path out = fs::absolute(out_folder).lexically_normal();
   if (!out.has_filename()) {
     out = out.parent_path();  // "shards/" means "shards"
+  }
+  for (const TokenizeSource& source : sources) {
+    if (!source.format.guessed_from.empty()) {
+      log_info("{}", source.format.description(source.input.path.string()));
+    }
   }
   files.make_folders(out.parent_path());
   remove_stale_temporaries(files, out.parent_path());

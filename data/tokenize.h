@@ -11,6 +11,7 @@
 #include "data/chat.h"
 #include "data/manifest.h"
 #include "data/overlong.h"
+#include "data/row_columns.h"
 #include "data/shard_writer.h"
 #include "data/tokenizer.h"
 
@@ -21,7 +22,7 @@ struct TokenizeInput {
   /// A file, a folder (its files and those of the folders in it) or a pattern, as file_patterns.h
   /// says; "#5000" at its end is sample = 5000.
   fs::path path = {};
-  std::string format = "auto";  ///< auto, text, chat or ids
+  std::string format = "auto";  ///< auto, text, ids, or one of row_shapes()
   std::string sample_by =
       "line";  ///< a document of a text file: line, paragraph, document (the file) or separator
   std::string separator = {};  ///< for sample_by separator: the line that stands between documents
@@ -29,6 +30,8 @@ struct TokenizeInput {
   std::string prompt_field =
       {};  ///< of JSON rows with a question and an answer; set both or neither
   std::string response_field = {};
+  RowFields fields = {};            ///< columns and tags that the data calls otherwise
+  std::string preference = "pair";  ///< of preference pairs: keep the pair, or what was chosen
   /// Share of the documents of a run's epochs; does not change the shards. Set on all or none.
   std::optional<double> weight = {};
   /// Read exactly so many rows, drawn by sample_seed; more than there are is a data Error.
@@ -38,6 +41,19 @@ struct TokenizeInput {
 
   bool operator==(const TokenizeInput&) const = default;
 };
+
+/// Setting rows aside for validation, by a hash of what they say: a row stays on its side when rows
+/// are added, removed or reordered, equal rows are on one side, and the tokenizer has no say.
+struct ValidationSplit {
+  /// Below 1: this share of the rows, on average. From 1: exactly so many different rows of all
+  /// datasets together, those with the smallest hashes, which costs another pass over them; rows
+  /// added later may then take the place of some.
+  double size = 0.0;
+  bool validation = false;  ///< tokenise what is set aside, or all the rest
+};
+
+/// "" for a size that can be, else what is wrong with it.
+[[nodiscard]] std::string val_size_problem(double size);
 
 struct TokenizeProgress {
   std::uint64_t bytes = 0;  ///< of the inputs, done
@@ -50,6 +66,9 @@ struct TokenizeOptions {
   std::optional<std::int64_t> max_length;  ///< at least 2; not set: documents keep their length
   Overlong overlong = Overlong::kTruncate;
   ShardOptions shards;
+  std::optional<ValidationSplit> split;
+  /// Leave out rows that say the same as an earlier one of any dataset; 24 bytes of memory a row.
+  bool deduplicate = false;
   /// Appended to each plain text; "" means <|endoftext|>, or </s> where the tokenizer has no such
   /// token.
   std::string end_token;
@@ -69,7 +88,8 @@ struct TokenizeResult {
 /// Tokenises raw files into a folder of shards that appears whole or not at all. A folder that
 /// holds the shards of the same inputs, tokenizer and options (recognised by fingerprint, file
 /// contents included) is left as it is. Text documents train every token but the first; rows of ids
-/// and labels pass through untouched; chats train what the chat format says.
+/// and labels pass through untouched; chats train what the chat format says. What was guessed of
+/// each dataset's rows is logged.
 ///
 /// Errors: config Errors for options that cannot be and for an `out_folder` that holds something
 /// else, with what differs; data Errors `FILE:LINE: …` for the first bad row; a data Error when no

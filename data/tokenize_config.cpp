@@ -2,14 +2,60 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace weft::data {
 
 namespace {
+
+std::string write_names(const std::map<std::string, std::string>& names);
+
+std::string read_names(const YamlNode& node, std::map<std::string, std::string>* names,
+                       std::span<const std::string> known) {
+  if (node.kind != YamlNode::Kind::kMap) {
+    return "must be a map of names, such as {instruction: question}";
+  }
+  std::map<std::string, std::string> read;
+  for (const auto& [name, value] : node.members) {
+    if (value.kind != YamlNode::Kind::kScalar) {
+      return fmt::format("{} must be a name", name);
+    }
+    const std::string key = canonical_column(name);
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      const std::string near = nearest_name(name, known);
+      return fmt::format("unknown name '{}'{}; expected {}", printable(name),
+                         near.empty() ? "" : ", did you mean '" + near + "'?", join(known, ", "));
+    }
+    read[key] = value.text;
+  }
+  // LLaMA-Factory's prompt and response are a question and its answer.
+  if (node.find("response") != nullptr && read.contains("prompt")) {
+    auto prompt = read.extract("prompt");
+    prompt.key() = "instruction";
+    read.insert(std::move(prompt));
+  }
+  *names = std::move(read);
+  return {};
+}
+
+Schema::Key names_key(const char* name, std::map<std::string, std::string>* names,
+                      std::span<const std::string> known, std::string description) {
+  Schema::Key key;
+  key.name = name;
+  key.type = "map of names";
+  key.description = std::move(description);
+  key.default_text = "{}";
+  key.read = [names, known](const YamlNode& node) { return read_names(node, names, known); };
+  key.write = [names] { return write_names(*names); };
+  return key;
+}
 
 /// The keys of one dataset, bound to `input`; its path to `path`.
 Schema dataset_schema(TokenizeInput* input, std::string* path) {
@@ -18,10 +64,16 @@ Schema dataset_schema(TokenizeInput* input, std::string* path) {
                     "file, folder (with the folders in it), or pattern such as data/**/*.jsonl; "
                     "data/a.jsonl#5000 draws 5000 rows; for a run also a folder of shards");
   schema
-      .add_choice("format", &input->format, {"auto", "text", "chat", "ids"},
-                  "text; chat (JSON lines with `messages`); ids (JSON lines with `ids` and "
-                  "`labels`, -100 for tokens that are not trained); auto looks at the file's name "
-                  "and first row")
+      .add_choice(
+          "format", &input->format,
+          {"auto", "text", "chat", "sharegpt", "alpaca", "prompt_completion", "preference", "kto",
+           "ids"},
+          "what a row holds, by its columns. text: `text`, or the lines of a text file. "
+          "chat: `messages` or ShareGPT's `conversations` (sharegpt is the same). alpaca: "
+          "`instruction`, `input`, `output`. prompt_completion: `prompt`, `completion`. "
+          "preference: `chosen`, `rejected`. kto: one of these with `label`. ids: `ids` and "
+          "`labels`, -100 for tokens that are not trained. auto looks at the file's name "
+          "and first row, and logs what it found")
       .aliases = {"type"};
   schema.add_choice("sample_by", &input->sample_by, {"line", "paragraph", "document", "separator"},
                     "what one document of a text file is; document is the whole file");
@@ -37,6 +89,16 @@ Schema dataset_schema(TokenizeInput* input, std::string* path) {
       "of a run's `datasets`, on all or none: this one's share of the documents of an epoch, which "
       "has as many documents as all datasets together; a smaller dataset is repeated, round and "
       "round, and of a larger one each epoch takes the next part");
+  schema.add_custom(names_key("columns", &input->fields.columns, column_names(),
+                              "what the data calls its columns, such as {instruction: question, "
+                              "output: answer}: of " +
+                                  join(column_names(), ", ")));
+  schema.add_custom(
+      names_key("tags", &input->fields.tags, tag_names(),
+                "what its messages call their parts and roles: of " + join(tag_names(), ", ")));
+  schema.add_choice("preference", &input->preference, {"pair", "chosen"},
+                    "of preference pairs: keep both answers, tied to each other, or train on the "
+                    "chosen one like on any other");
   schema
       .add_optional_int("sample", &input->sample, {1, 1e12},
                         "exactly so many rows, drawn by sample_seed; as #5000 after the path")
@@ -103,6 +165,14 @@ std::string quoted_yaml(std::string_view text) {
   return result + '"';
 }
 
+std::string write_names(const std::map<std::string, std::string>& names) {
+  std::string text;
+  for (const auto& [name, value] : names) {
+    text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", name, quoted_yaml(value));
+  }
+  return '{' + text + '}';
+}
+
 std::string write_datasets(const std::vector<TokenizeInput>& inputs) {
   std::string text;
   for (const TokenizeInput& input : inputs) {
@@ -120,6 +190,13 @@ std::string write_datasets(const std::vector<TokenizeInput>& inputs) {
     add("text_field", input.text_field, usual.text_field);
     add("prompt_field", input.prompt_field, usual.prompt_field);
     add("response_field", input.response_field, usual.response_field);
+    add("preference", input.preference, usual.preference);
+    for (const auto& [name, names] :
+         {std::pair{"columns", &input.fields.columns}, {"tags", &input.fields.tags}}) {
+      if (!names->empty()) {
+        text += fmt::format(", {}: {}", name, write_names(*names));
+      }
+    }
     if (input.weight) {
       text += fmt::format(", weight: {}", *input.weight);
     }
@@ -143,6 +220,7 @@ void TokenizeSettings::apply(TokenizeOptions& options) const {
   options.overlong = overlong_from_name(overlong);
   options.chat.last_turn_only = last_turn_only;
   options.end_token = end_token;
+  options.deduplicate = deduplicate;
 }
 
 void add_tokenize_keys(Schema& schema, TokenizeSettings* settings) {
@@ -154,6 +232,8 @@ void add_tokenize_keys(Schema& schema, TokenizeSettings* settings) {
   schema.add_string("end_token", &settings->end_token,
                     "Token after each plain text; empty: <|endoftext|>, or </s> where the "
                     "tokenizer has no such token.");
+  schema.add_bool("deduplicate", &settings->deduplicate,
+                  "Leave out rows that say the same as an earlier one of any dataset; counted.");
 }
 
 Schema::Key datasets_key(std::string name, std::vector<TokenizeInput>* value,

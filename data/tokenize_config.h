@@ -14,6 +14,7 @@ struct TokenizeSettings {
   std::string overlong = "drop";
   bool last_turn_only = false;
   std::string end_token;
+  bool deduplicate = false;
 
   /// Sets the members of `options` that these settings speak of. A config Error for words that
   /// cannot be.

@@ -6,7 +6,9 @@
 #include <array>
 #include <atomic>
 #include <exception>
+#include <mutex>
 #include <thread>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -40,92 +42,135 @@ std::int32_t find_end_token(const Tokenizer& tokenizer, const std::string& wante
               printable(join(names, " or ")));
 }
 
-class TextEncoder final : public RowEncoder {
+/// Samples as token ids.
+class SampleEncoder {
  public:
-  TextEncoder(const Tokenizer& tokenizer, const std::string& end_token)
-      : tokenizer_(tokenizer), end_(find_end_token(tokenizer, end_token)) {}
-
-  [[nodiscard]] std::vector<Document> encode(const Row& row, std::string_view) const override {
-    return encode_text(row.text);
-  }
-
-  [[nodiscard]] std::vector<Document> encode_text(std::string_view text) const {
-    if (text.empty()) {
-      return {};
-    }
-    Document document;
-    tokenizer_.encode(text, SpecialTokens::kPlain, document.ids);
-    document.ids.push_back(end_);
-    document.mask.assign(document.ids.size(), 1);
-    document.mask[0] = 0;
-    return {std::move(document)};
-  }
-
- private:
-  const Tokenizer& tokenizer_;
-  std::int32_t end_;
-};
-
-class TextRowEncoder final : public RowEncoder {
- public:
-  TextRowEncoder(const Tokenizer& tokenizer, const std::string& end_token, std::string field)
-      : text_(tokenizer, end_token), field_(std::move(field)) {}
-
-  [[nodiscard]] std::vector<Document> encode(const Row& row, std::string_view name) const override {
-    return text_.encode_text(json_string(parse_row(row, name), field_, name));
-  }
-
- private:
-  TextEncoder text_;
-  std::string field_;
-};
-
-class ChatEncoder final : public RowEncoder {
- public:
-  ChatEncoder(const Tokenizer& tokenizer, const ChatOptions& options)
+  SampleEncoder(const Tokenizer& tokenizer, const TokenizeOptions& options)
       : tokenizer_(tokenizer), options_(options) {}
 
-  [[nodiscard]] std::vector<Document> encode(const Row& row, std::string_view name) const override {
-    return encode_chat(parse_row(row, name), name);
-  }
-
-  [[nodiscard]] std::vector<Document> encode_chat(const Json& json, std::string_view name) const {
-    RenderedChat chat = render_chat(tokenizer_, json, options_, name);
-    return {Document{.ids = std::move(chat.ids), .mask = std::move(chat.mask)}};
+  [[nodiscard]] std::vector<Document> encode(const Sample& sample, std::string_view name) const {
+    std::vector<Document> documents;
+    for (const Sample::Part& part : sample.parts) {
+      Document& document = documents.emplace_back(
+          part.conversation.is_null() ? encode_text(part) : encode_chat(part, name));
+      if (sample.desirable) {
+        document.label = *sample.desirable ? Document::kDesirable : Document::kUndesirable;
+      }
+    }
+    return documents;
   }
 
  private:
+  /// The prompt is encoded by itself, as it will be when the model is asked.
+  [[nodiscard]] Document encode_text(const Sample::Part& part) const {
+    Document document;
+    tokenizer_.encode(part.prompt, SpecialTokens::kPlain, document.ids);
+    document.mask.assign(document.ids.size(), 0);
+    tokenizer_.encode(part.text, SpecialTokens::kPlain, document.ids);
+    document.ids.push_back(end_token());
+    document.mask.resize(document.ids.size(), 1);
+    document.mask[0] = 0;
+    return document;
+  }
+
+  [[nodiscard]] Document encode_chat(const Sample::Part& part, std::string_view name) const {
+    RenderedChat chat = render_chat(tokenizer_, part.conversation, options_.chat, name);
+    return {.ids = std::move(chat.ids), .mask = std::move(chat.mask)};
+  }
+
+  /// Looked up when the first text needs it: chats do without.
+  [[nodiscard]] std::int32_t end_token() const {
+    std::call_once(end_once_, [this] { end_ = find_end_token(tokenizer_, options_.end_token); });
+    return end_;
+  }
+
   const Tokenizer& tokenizer_;
-  ChatOptions options_;
+  TokenizeOptions options_;
+  mutable std::once_flag end_once_;
+  mutable std::int32_t end_ = 0;
 };
 
-class ExchangeEncoder final : public RowEncoder {
+/// Asks for what a row says only as far as it is needed.
+class ContentRowEncoder : public RowEncoder {
  public:
-  ExchangeEncoder(const Tokenizer& tokenizer, const ChatOptions& options,
-                  const TokenizeInput& input)
-      : chat_(tokenizer, options), prompt_(input.prompt_field), response_(input.response_field) {}
+  explicit ContentRowEncoder(EncodeContent content) : content_(std::move(content)) {}
 
-  [[nodiscard]] std::vector<Document> encode(const Row& row, std::string_view name) const override {
-    const Json json = parse_row(row, name);
-    const Json prompt = {{"role", "user"}, {"content", json_string(json, prompt_, name)}};
-    const Json response = {{"role", "assistant"}, {"content", json_string(json, response_, name)}};
-    Json conversation = Json::object();
-    conversation["messages"] = Json::array({prompt, response});
-    return chat_.encode_chat(conversation, name);
+ protected:
+  /// Whether the row is to be tokenised; fills in what `result` says of its content.
+  [[nodiscard]] bool admit(EncodedRow& result, const auto& canonical) const {
+    if (content_.hash) {
+      result.content = content_hash(canonical());
+      result.left_out = !content_.side.contains(*result.content);
+    }
+    return !result.left_out;
   }
 
  private:
-  ChatEncoder chat_;
-  std::string prompt_;
-  std::string response_;
+  EncodeContent content_;
 };
 
-class IdsEncoder final : public RowEncoder {
+class SampleRowEncoder final : public ContentRowEncoder {
  public:
-  explicit IdsEncoder(const Tokenizer& tokenizer) : vocab_size_(tokenizer.vocab_size()) {}
+  SampleRowEncoder(const TokenizeSource& source, const Tokenizer& tokenizer,
+                   const TokenizeOptions& options, const EncodeContent& content)
+      : ContentRowEncoder(content),
+        shape_(source.format.shape),
+        fields_(row_fields(source.input)),
+        chosen_alone_(source.input.preference == "chosen"),
+        samples_(tokenizer, options) {}
 
-  [[nodiscard]] std::vector<Document> encode(const Row& row, std::string_view name) const override {
+  [[nodiscard]] EncodedRow encode(const Row& row, std::string_view name) const override {
+    Sample sample = read(row, name);
+    EncodedRow result;
+    if (sample.parts.size() == 2 && chosen_alone_) {
+      sample.parts.pop_back();
+    }
+    if (!sample.parts.empty() && admit(result, [&] { return sample.canonical(); })) {
+      result.documents = samples_.encode(sample, name);
+      result.pair = sample.parts.size() == 2;
+    }
+    return result;
+  }
+
+ private:
+  [[nodiscard]] Sample read(const Row& row, std::string_view name) const {
+    if (shape_ != nullptr) {
+      const Json json = parse_row(row, name);
+      return shape_->read(RowView(json, fields_, name));
+    }
+    Sample sample;
+    if (!row.text.empty()) {
+      sample.parts.push_back({.conversation = nullptr, .prompt = {}, .text = row.text});
+    }
+    return sample;
+  }
+
+  const RowShape* shape_;  ///< nullptr: plain text
+  RowFields fields_;
+  bool chosen_alone_;
+  SampleEncoder samples_;
+};
+
+class IdsEncoder final : public ContentRowEncoder {
+ public:
+  IdsEncoder(const Tokenizer& tokenizer, const EncodeContent& content)
+      : ContentRowEncoder(content), vocab_size_(tokenizer.vocab_size()) {}
+
+  [[nodiscard]] EncodedRow encode(const Row& row, std::string_view name) const override {
     const Json json = parse_row(row, name);
+    EncodedRow result;
+    Document document = read(json, name);
+    const auto canonical = [&] {
+      return "ids\n" + dump_json(json["ids"]) + dump_json(json["labels"]);
+    };
+    if (!document.ids.empty() && admit(result, canonical)) {
+      result.documents.push_back(std::move(document));
+    }
+    return result;
+  }
+
+ private:
+  [[nodiscard]] Document read(const Json& json, std::string_view name) const {
     const std::vector<std::int64_t> ids = json_ints(json, "ids", name);
     const std::vector<std::int64_t> labels = json_ints(json, "labels", name);
     if (ids.size() != labels.size()) {
@@ -141,10 +186,9 @@ class IdsEncoder final : public RowEncoder {
       // Nothing is before the first token, so its label, if it has one, is never used.
       document.mask.push_back(i > 0 && labels[i] != kNotTrained ? 1 : 0);
     }
-    return {std::move(document)};
+    return document;
   }
 
- private:
   void check(std::int64_t id, std::int64_t label, std::size_t i, std::string_view name) const {
     if (id < 0 || id >= vocab_size_) {
       fail_data("{}: ids[{}] is {}, outside the tokenizer's vocabulary of {}", name, i, id,
@@ -163,32 +207,23 @@ class IdsEncoder final : public RowEncoder {
 
 std::unique_ptr<RowEncoder> make_row_encoder(const TokenizeSource& source,
                                              const Tokenizer& tokenizer,
-                                             const TokenizeOptions& options) {
-  switch (source.format) {
-    case RowFormat::kText:
-      return std::make_unique<TextEncoder>(tokenizer, options.end_token);
-    case RowFormat::kTextRow:
-      return std::make_unique<TextRowEncoder>(tokenizer, options.end_token,
-                                              source.input.text_field);
-    case RowFormat::kChat:
-      return std::make_unique<ChatEncoder>(tokenizer, options.chat);
-    case RowFormat::kExchange:
-      return std::make_unique<ExchangeEncoder>(tokenizer, options.chat, source.input);
-    case RowFormat::kIds:
-      return std::make_unique<IdsEncoder>(tokenizer);
+                                             const TokenizeOptions& options,
+                                             const EncodeContent& content) {
+  if (source.format.kind == RowFormat::Kind::kIds) {
+    return std::make_unique<IdsEncoder>(tokenizer, content);
   }
-  fail_internal("row format {}", static_cast<int>(source.format));
+  return std::make_unique<SampleRowEncoder>(source, tokenizer, options, content);
 }
 
-std::vector<std::vector<Document>> encode_rows(const RowEncoder& encoder, std::span<const Row> rows,
-                                               const fs::path& file, int threads) {
-  std::vector<std::vector<Document>> documents(rows.size());
+std::vector<EncodedRow> encode_rows(const RowEncoder& encoder, std::span<const Row> rows,
+                                    const fs::path& file, int threads) {
+  std::vector<EncodedRow> results(rows.size());
   std::vector<std::exception_ptr> errors(rows.size());
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
     for (std::size_t i = next++; i < rows.size(); i = next++) {
       try {
-        documents[i] = encoder.encode(rows[i], fmt::format("{}:{}", file.string(), rows[i].line));
+        results[i] = encoder.encode(rows[i], fmt::format("{}:{}", file.string(), rows[i].line));
       } catch (...) {
         errors[i] = std::current_exception();
       }
@@ -207,7 +242,7 @@ std::vector<std::vector<Document>> encode_rows(const RowEncoder& encoder, std::s
       std::rethrow_exception(error);
     }
   }
-  return documents;
+  return results;
 }
 
 }  // namespace weft::data

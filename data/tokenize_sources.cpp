@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -26,19 +26,13 @@ TextSplit text_split(const TokenizeInput& input) {
   return TextSplit::kLine;
 }
 
-void check_choice(const TokenizeInput& input, std::string_view key, const std::string& value,
-                  std::span<const std::string> choices) {
-  if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
-    fail_config("dataset {}: {} is '{}', expected one of {}", input.path.string(), key,
-                printable(value), join(choices, ", "));
-  }
-}
-
 void check_input(const TokenizeInput& input) {
-  static const std::array<std::string, 4> kFormats{"auto", "text", "chat", "ids"};
-  static const std::array<std::string, 4> kSplits{"line", "paragraph", "document", "separator"};
-  check_choice(input, "format", input.format, kFormats);
-  check_choice(input, "sample_by", input.sample_by, kSplits);
+  static const std::vector<std::string> kSplits{"line", "paragraph", "document", "separator"};
+  check_row_keys(input);
+  if (std::find(kSplits.begin(), kSplits.end(), input.sample_by) == kSplits.end()) {
+    fail_config("dataset {}: sample_by is '{}', expected one of {}", input.path.string(),
+                printable(input.sample_by), join(kSplits, ", "));
+  }
   if ((input.sample_by == "separator") == input.separator.empty()) {
     fail_config("dataset {}: separator goes with 'sample_by: separator'; set both or neither",
                 input.path.string());
@@ -53,23 +47,17 @@ void check_input(const TokenizeInput& input) {
     fail_config("dataset {}: sample and max_samples both limit the rows; leave one out",
                 input.path.string());
   }
-  if (input.prompt_field.empty() != input.response_field.empty()) {
-    fail_config("dataset {}: prompt_field and response_field go together; set both or neither",
-                input.path.string());
-  }
-  if (!input.prompt_field.empty() && input.format != "auto" && input.format != "chat") {
-    fail_config("dataset {}: prompt_field makes chats, but format is '{}'; leave format out",
-                input.path.string(), input.format);
-  }
 }
 
 /// The "#5000" at the end of a path, which asks for a sample of that many rows, goes to `sample`.
 void split_sample(FileSystem& files, TokenizeInput& input) {
   const std::string path = input.path.string();
   const std::size_t mark = path.rfind('#');
-  const std::string_view digits =
-      std::string_view(path).substr(std::min(mark, path.size() - 1) + 1);
-  if (mark == std::string::npos || mark == 0 || digits.empty() || digits.size() > 12 ||
+  if (mark == std::string::npos || mark == 0) {
+    return;
+  }
+  const std::string_view digits = std::string_view(path).substr(mark + 1);
+  if (digits.empty() || digits.size() > 12 ||
       digits.find_first_not_of("0123456789") != std::string_view::npos ||
       files.exists(input.path)) {
     return;
@@ -79,64 +67,6 @@ void split_sample(FileSystem& files, TokenizeInput& input) {
   }
   input.sample = std::stoll(std::string(digits));
   input.path = path.substr(0, mark);
-}
-
-/// How the rows of a file are written: by its name, and by the format where the name says nothing.
-FileSyntax input_syntax(const fs::path& path, const TokenizeInput& input) {
-  const FileSyntax syntax = file_syntax(path);
-  const bool text =
-      input.format == "text" || (input.format == "auto" && input.prompt_field.empty());
-  return syntax == FileSyntax::kText && !text ? FileSyntax::kJson : syntax;
-}
-
-/// The format that the first row shows; plain text rows when the file has none.
-RowFormat guess_row_format(FileSystem& files, const fs::path& path, const TokenizeInput& input,
-                           const RowOptions& options) {
-  const std::unique_ptr<RowReader> rows = open_rows(files, path, options);
-  Row first;
-  while (rows->next(first)) {
-    const std::string name = fmt::format("{}:{}", path.string(), first.line);
-    const Json row = parse_json(first.text, name);
-    if (!row.is_object()) {
-      fail_data("{}: is not a JSON object; expected one object on each line", name);
-    }
-    if (row.contains("messages")) {
-      return RowFormat::kChat;
-    }
-    if (row.contains("ids")) {
-      return RowFormat::kIds;
-    }
-    if (row.contains(input.text_field)) {
-      return RowFormat::kTextRow;
-    }
-    std::vector<std::string> keys;
-    for (const auto& [key, value] : row.items()) {
-      keys.push_back(key);
-    }
-    fail_data(
-        "{}: cannot tell what the rows hold: found {}; expected 'messages', 'ids' with "
-        "'labels', or '{}'; or set prompt_field and response_field",
-        name, printable(join(keys, ", ")), input.text_field);
-  }
-  return RowFormat::kTextRow;
-}
-
-RowFormat row_format(FileSystem& files, const fs::path& path, const TokenizeInput& input,
-                     const RowOptions& options) {
-  if (!input.prompt_field.empty()) {
-    return RowFormat::kExchange;
-  }
-  if (input.format == "chat") {
-    return RowFormat::kChat;
-  }
-  if (input.format == "ids") {
-    return RowFormat::kIds;
-  }
-  if (options.syntax == FileSyntax::kText) {
-    return RowFormat::kText;
-  }
-  return input.format == "text" ? RowFormat::kTextRow
-                                : guess_row_format(files, path, input, options);
 }
 
 RowSelection select_rows(FileSystem& files, const TokenizeSource& source) {
@@ -175,11 +105,10 @@ TokenizeSource resolve_input(FileSystem& files, const TokenizeInput& input,
   for (const fs::path& path : source.files) {
     RowOptions rows = source.rows;
     rows.syntax = input_syntax(path, source.input);
-    const RowFormat format = row_format(files, path, source.input, rows);
+    RowFormat format = find_row_format(files, path, source.input, rows);
     if (path == source.files.front()) {
-      source.format = format;
-    }
-    if (format != source.format) {
+      source.format = std::move(format);
+    } else if (!format.same_as(source.format)) {
       fail_data(
           "dataset {}: {} and {} hold different kinds of rows; list them as two datasets, or name "
           "some of the files with a pattern",

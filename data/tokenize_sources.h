@@ -11,23 +11,15 @@
 #include "data/reader.h"
 #include "data/row_selection.h"
 #include "data/tokenize.h"
+#include "data/tokenize_guess.h"
 
 namespace weft::data {
-
-/// What one row of a file holds.
-enum class RowFormat {
-  kText,      ///< plain text
-  kTextRow,   ///< JSON with a member of text
-  kChat,      ///< JSON with `messages`
-  kExchange,  ///< JSON with a question and an answer under names from the config
-  kIds,       ///< JSON with `ids` and `labels`
-};
 
 /// A TokenizeInput with its files found and looked at.
 struct TokenizeSource {
   TokenizeInput input;
   std::vector<fs::path> files;
-  RowFormat format = RowFormat::kText;
+  RowFormat format;
   RowOptions rows;  ///< of all files, but for the syntax
   RowSelection selection;
   std::uint64_t bytes = 0;  ///< of the files, as they lie on the disk

@@ -27,6 +27,7 @@ void warn_of_losses(const data::SourceCounts& source) {
       losses += fmt::format("{}{} {}", losses.empty() ? "" : ", ", count, what);
     }
   };
+  add(source.duplicates, "the same as earlier ones");
   add(source.empty, "empty");
   add(source.no_target, "without a target");
   add(source.overlong_dropped, "dropped as longer than max_length");
@@ -37,11 +38,23 @@ void warn_of_losses(const data::SourceCounts& source) {
   }
 }
 
-// Tokenises one dataset into its cache folder, unless that is done.
-fs::path tokenised(FileSystem& files, const data::TokenizeInput& dataset, const RunConfig& config,
-                   const data::Tokenizer& tokenizer, const fs::path& cache) {
-  const std::vector<data::TokenizeInput> inputs{dataset};
+std::string names_of(const std::vector<data::TokenizeInput>& inputs) {
+  std::string names;
+  for (const data::TokenizeInput& input : inputs) {
+    names += (names.empty() ? "" : ", ") + input.path.string();
+  }
+  return names;
+}
+
+// Tokenises datasets into one cache folder, unless that is done.
+fs::path tokenised(FileSystem& files, const std::vector<data::TokenizeInput>& inputs,
+                   const RunConfig& config, DataPart part, const data::Tokenizer& tokenizer,
+                   const fs::path& cache) {
   data::TokenizeOptions options = tokenize_options(config);
+  if (config.val_size) {
+    options.split = data::ValidationSplit{.size = *config.val_size,
+                                          .validation = part == DataPart::kEvaluation};
+  }
   const std::string fingerprint = data::tokenize_fingerprint(files, inputs, tokenizer, options);
   const fs::path folder = cache / fingerprint.substr(0, 16);
   std::unique_ptr<ProgressLine> progress;
@@ -56,8 +69,8 @@ fs::path tokenised(FileSystem& files, const data::TokenizeInput& dataset, const 
       data::tokenize_to_shards(files, inputs, tokenizer, options, folder);
   progress.reset();
   const data::ShardCounts totals = result.manifest.totals();
-  log_info("{}: {} documents, {} tokens, {} of them targets{}", dataset.path.string(),
-           totals.documents, human_count(static_cast<double>(totals.tokens)),
+  log_info("{}: {} documents, {} tokens, {} of them targets{}", names_of(inputs), totals.documents,
+           human_count(static_cast<double>(totals.tokens)),
            human_count(static_cast<double>(totals.trained_tokens)),
            result.reused ? " (tokenised before)" : "");
   for (const data::SourceCounts& source : result.manifest.sources) {
@@ -66,25 +79,76 @@ fs::path tokenised(FileSystem& files, const data::TokenizeInput& dataset, const 
   return folder;
 }
 
+// Pairs and judgements need losses that weft does not have; trained like other documents they would
+// teach the rejected answers too.
+void refuse_preferences(const data::ShardSet& set, const fs::path& path) {
+  if (set.has_pairs()) {
+    fail_config(
+        "dataset {}: holds preference pairs, which weft train cannot train on yet; set "
+        "'preference: chosen' on the dataset of the raw rows to train on the chosen answers alone",
+        path.string());
+  }
+  if (set.has_labels()) {
+    fail_config(
+        "dataset {}: holds answers judged good or bad (KTO), which weft train cannot train on yet; "
+        "keep the good ones and leave the column out with 'columns: {{label: \"\"}}'",
+        path.string());
+  }
+}
+
+void require_dataset(FileSystem& files, const fs::path& path) {
+  const bool found_later =
+      data::is_file_pattern(path) || path.string().find('#') != std::string::npos;
+  if (!found_later && !files.exists(path)) {
+    fail_config(
+        "dataset {} does not exist; paths are relative to the folder that weft is started in",
+        path.string());
+  }
+}
+
+// Shards hold documents, not the rows that these keys speak of.
+void refuse_row_options(const RunConfig& config, const fs::path& path) {
+  const char* key = config.val_size               ? "val_size"
+                    : config.tokenize.deduplicate ? "deduplicate"
+                                                  : nullptr;
+  if (key != nullptr) {
+    fail_config("dataset {}: holds shards, and {} needs their rows; set it for weft tokenize",
+                path.string(), key);
+  }
+}
+
 }  // namespace
 
-std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
-    FileSystem& files, const std::vector<data::TokenizeInput>& datasets, const RunConfig& config,
-    const data::Tokenizer& tokenizer, const fs::path& cache) {
+std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(FileSystem& files,
+                                                                 const RunConfig& config,
+                                                                 DataPart part,
+                                                                 const data::Tokenizer& tokenizer,
+                                                                 const fs::path& cache) {
+  const bool split = config.val_size.has_value();
+  const bool training = part == DataPart::kTraining;
+  const std::vector<data::TokenizeInput>& datasets =
+      training || split ? config.datasets : config.eval_datasets;
+  const bool together = config.tokenize.deduplicate || config.val_size.value_or(0) >= 1;
   std::vector<std::shared_ptr<const data::ShardSet>> sets;
-  for (const data::TokenizeInput& dataset : datasets) {
-    const std::string name = dataset.path.string();
-    if (!files.exists(dataset.path) && !data::is_file_pattern(dataset.path) &&
-        name.find('#') == std::string::npos) {
-      fail_config(
-          "dataset {} does not exist; paths are relative to the folder that weft is started in",
-          name);
-    }
-    const bool shards = data::is_shard_folder(files, dataset.path);
-    const fs::path folder =
-        shards ? dataset.path : tokenised(files, dataset, config, tokenizer, cache);
+  const auto open = [&](const fs::path& folder) {
     sets.push_back(std::make_shared<const data::ShardSet>(
         files, folder, data::ShardSetOptions{tokenizer.sha256()}));
+    refuse_preferences(*sets.back(), folder);
+  };
+  std::vector<data::TokenizeInput> raw;
+  for (const data::TokenizeInput& dataset : datasets) {
+    require_dataset(files, dataset.path);
+    if (data::is_shard_folder(files, dataset.path)) {
+      refuse_row_options(config, dataset.path);
+      open(dataset.path);
+    } else if (together) {
+      raw.push_back(dataset);
+    } else {
+      open(tokenised(files, {dataset}, config, part, tokenizer, cache));
+    }
+  }
+  if (!raw.empty()) {
+    open(tokenised(files, raw, config, part, tokenizer, cache));
   }
   return sets;
 }

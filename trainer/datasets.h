@@ -12,11 +12,19 @@
 
 namespace weft::trainer {
 
-/// Opens each dataset as a set of shards. Raw files are tokenised first, into `cache`/FINGERPRINT;
-/// what is there already is used as it is. Shards made with another tokenizer are refused.
+enum class DataPart {
+  kTraining,    ///< `datasets`; with val_size what is left of them
+  kEvaluation,  ///< `eval_datasets`; with val_size what is set aside of `datasets`
+};
+
+/// Opens the datasets of a run as sets of shards, one each. Raw files are tokenised first, into
+/// `cache`/FINGERPRINT; what is there already is used as it is. Where rows of all datasets have to
+/// be seen together (deduplicate, val_size as a number), raw datasets become one set. Refused with
+/// config Errors: a dataset that does not exist, shards made with another tokenizer, preference
+/// pairs and judged answers, and val_size or deduplicate for shards, whose rows are no more.
 [[nodiscard]] std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
-    FileSystem& files, const std::vector<data::TokenizeInput>& datasets, const RunConfig& config,
-    const data::Tokenizer& tokenizer, const fs::path& cache);
+    FileSystem& files, const RunConfig& config, DataPart part, const data::Tokenizer& tokenizer,
+    const fs::path& cache);
 
 /// What the loader needs of a run's config, for training or evaluation.
 [[nodiscard]] data::LoaderOptions train_loader_options(const RunConfig& config);

@@ -60,7 +60,7 @@ void add_missing(const RunConfig& c, std::vector<std::string>& problems) {
 
 void resolve(RunConfig& c) {
   if (c.eval_strategy == "auto") {
-    c.eval_strategy = c.eval_datasets.empty() ? "no" : c.eval_steps ? "steps" : "epoch";
+    c.eval_strategy = !c.has_evaluation_data() ? "no" : c.eval_steps ? "steps" : "epoch";
   }
 }
 

@@ -33,6 +33,7 @@ struct RunConfig {
   std::int64_t max_length = 2048;
   bool packing = true;
   data::TokenizeSettings tokenize;
+  std::optional<double> val_size;  ///< set aside of `datasets`: a share below 1, else a number
   bool shuffle = true;
   std::int64_t seed = 42;
   std::optional<std::int64_t> data_seed;  ///< not set: seed
@@ -109,6 +110,8 @@ struct RunConfig {
   [[nodiscard]] std::map<std::string, std::string> settings() const;
   /// The whole config as a YAML file that load_run_config reads back to an equal one.
   [[nodiscard]] std::string to_yaml() const;
+
+  [[nodiscard]] bool has_evaluation_data() const { return !eval_datasets.empty() || val_size; }
 };
 
 struct LoadedConfig {

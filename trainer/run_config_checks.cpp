@@ -128,12 +128,31 @@ void check_weights(const RunConfig& c, Lines& problems) {
   }
 }
 
+/// Rows that are to be seen together are tokenised together, into one set that has one weight.
+void check_split(const RunConfig& c, Lines& problems) {
+  if (c.val_size) {
+    if (std::string problem = data::val_size_problem(*c.val_size); !problem.empty()) {
+      problems.push_back("val_size: " + problem);
+    }
+    if (!c.eval_datasets.empty()) {
+      problems.emplace_back("val_size: eval_datasets says what to evaluate on; keep one of them");
+    }
+  }
+  const bool together = c.tokenize.deduplicate || (c.val_size && *c.val_size >= 1);
+  if (together && c.datasets.size() > 1 && c.datasets.front().weight) {
+    problems.push_back(fmt::format(
+        "{}: looks at all datasets together and cannot go with weight; tokenise them with weft "
+        "tokenize first",
+        c.tokenize.deduplicate ? "deduplicate" : "val_size"));
+  }
+}
+
 void check_evaluation(const RunConfig& c, Lines& problems) {
-  const bool evaluates = !c.eval_datasets.empty() && c.eval_strategy != "no";
-  if (c.eval_datasets.empty() && (c.eval_strategy == "steps" || c.eval_strategy == "epoch")) {
+  const bool evaluates = c.has_evaluation_data() && c.eval_strategy != "no";
+  if (!c.has_evaluation_data() && (c.eval_strategy == "steps" || c.eval_strategy == "epoch")) {
     problems.push_back(fmt::format("eval_strategy: {} needs eval_datasets", c.eval_strategy));
   }
-  if (c.eval_datasets.empty() && c.eval_steps) {
+  if (!c.has_evaluation_data() && c.eval_steps) {
     problems.emplace_back("eval_steps: needs eval_datasets");
   }
   if (c.eval_steps && (c.eval_strategy == "no" || c.eval_strategy == "epoch")) {
@@ -154,7 +173,7 @@ void check_evaluation(const RunConfig& c, Lines& problems) {
 
 /// The best model can only be kept if there is a checkpoint of each evaluated step.
 void check_best_model(const RunConfig& c, Lines& problems) {
-  if (!c.load_best_model_at_end || c.eval_datasets.empty()) {
+  if (!c.load_best_model_at_end || !c.has_evaluation_data()) {
     return;
   }
   const std::string eval = c.eval_strategy != "auto" ? c.eval_strategy
@@ -203,6 +222,7 @@ void check_run_config(const RunConfig& config, std::vector<std::string>& problem
   check_schedule_values(config, problems);
   check_adapter(config, problems, notes);
   check_weights(config, problems);
+  check_split(config, problems);
   check_evaluation(config, problems);
   check_best_model(config, problems);
   check_saving(config, problems, notes);

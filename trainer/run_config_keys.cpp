@@ -151,6 +151,14 @@ void add_model_keys(Schema& schema, RunConfig& c) {
 void add_data_keys(Schema& schema, RunConfig& c) {
   schema.add_custom(data::datasets_key("datasets", &c.datasets, "What to train on. Required."));
   schema.add_custom(data::datasets_key("eval_datasets", &c.eval_datasets, "What to evaluate on."));
+  schema
+      .add_optional_number(
+          "val_size", &c.val_size, {0, 1e12, true},
+          "Instead of eval_datasets: set rows of `datasets` aside and evaluate on them. Below 1 a "
+          "share, else a number of rows. A hash of what a row says decides, so that it stays on "
+          "its "
+          "side when others are added or reordered, and equal rows are on one side.")
+      .aliases = {"val_set_size", "split_dataset_ratio"};
   schema.add_int("max_length", &c.max_length, {2, 1 << 24}, "Tokens of a sequence at most.")
       .aliases = {"cutoff_len", "sequence_len", "max_seq_length", "max_seq_len", "seq_length"};
   schema

@@ -90,8 +90,8 @@ Trainer::~Trainer() = default;
 void Trainer::open_data() {
   tokenizer_ = load_model_tokenizer(files_, config_.model_name_or_path);
   const fs::path cache = fs::path(config_.output_dir) / "data";
-  train_sets_ = open_datasets(files_, config_.datasets, config_, *tokenizer_, cache);
-  eval_sets_ = open_datasets(files_, config_.eval_datasets, config_, *tokenizer_, cache);
+  train_sets_ = open_datasets(files_, config_, DataPart::kTraining, *tokenizer_, cache);
+  eval_sets_ = open_datasets(files_, config_, DataPart::kEvaluation, *tokenizer_, cache);
 }
 
 std::int64_t Trainer::steps_in_epoch(std::int64_t epoch) const {

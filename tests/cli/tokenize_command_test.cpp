@@ -73,6 +73,20 @@ TEST_F(TokenizeCommandTest, WritesShardsAndSaysWhatBecameOfTheRows) {
   EXPECT_EQ(data::ShardSet(posix_file_system(), folder_ / "shards").documents(), 2);
 }
 
+TEST_F(TokenizeCommandTest, ASplitMakesTwoFoldersOfShards) {
+  std::string rows;
+  for (int i = 0; i < 40; ++i) {
+    rows += fmt::format("{{\"ids\": [1, 2, {}], \"labels\": [-100, 2, {}]}}\n", i, i);
+  }
+  put("rows.jsonl", rows + rows);
+  const std::string said = tokenize({"val_size=10", "deduplicate=true"});
+  EXPECT_THAT(said, HasSubstr("train: 30 documents"));
+  EXPECT_THAT(said, HasSubstr("validation: 10 documents"));
+  EXPECT_EQ(data::ShardSet(posix_file_system(), folder_ / "shards/train").documents(), 30);
+  EXPECT_EQ(data::ShardSet(posix_file_system(), folder_ / "shards/validation").documents(), 10);
+  EXPECT_THAT(refusal({"val_size=1.5"}).what(), HasSubstr("val_size: is 1.5; expected a share"));
+}
+
 TEST_F(TokenizeCommandTest, ASecondRunFindsTheShards) {
   (void)tokenize();
   EXPECT_THAT(tokenize(), HasSubstr("(there already, and nothing changed)"));

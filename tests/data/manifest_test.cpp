@@ -18,6 +18,8 @@ class ManifestTest : public FolderTest {
     manifest_.sources = {{.path = "a.txt",
                           .rows = 9,
                           .kept = {.documents = 5, .tokens = 70, .trained_tokens = 30},
+                          .left_out = 4,
+                          .duplicates = 6,
                           .empty = 1,
                           .no_target = 2,
                           .overlong_dropped = 1,

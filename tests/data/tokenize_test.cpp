@@ -282,8 +282,8 @@ TEST_F(TokenizeTest, RowsOfIdsThatCannotBe) {
 TEST_F(TokenizeTest, RowsOfAnUnknownKindAreRefusedWithTheirKeys) {
   EXPECT_THAT(
       refusal("a.jsonl", R"({"question": "hi", "answer": "yo"})"),
-      HasSubstr("a.jsonl:1: cannot tell what the rows hold: found question, answer; "
-                "expected 'messages', 'ids' with 'labels', or 'text'; or set prompt_field"));
+      HasSubstr("a.jsonl:1: cannot tell what the rows hold: found question, answer; expected "
+                "chosen, rejected (and prompt or messages) (preference), "));
 }
 
 TEST_F(TokenizeTest, AFolderOfDifferentKindsIsRefused) {
@@ -312,7 +312,7 @@ TEST_F(TokenizeTest, OptionsThatContradictEachOtherAreConfigErrors) {
     return error_of([&] { (void)tokenize({made}); }, ErrorKind::kConfig);
   };
   EXPECT_THAT(with([](auto& i) { i.format = "parquet"; }),
-              HasSubstr("format is 'parquet', expected one of auto, text, chat, ids"));
+              HasSubstr("format is 'parquet', expected one of auto, text, chat, sharegpt, alpaca"));
   EXPECT_THAT(with([](auto& i) { i.sample_by = "page"; }), HasSubstr("sample_by is 'page'"));
   EXPECT_THAT(with([](auto& i) { i.separator = "--"; }),
               HasSubstr("separator goes with 'sample_by: separator'"));

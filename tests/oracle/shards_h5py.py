@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 DATASETS = {"tokens": "<i4", "mask": "|u1", "doc_offsets": "<i8", "source": "<u2"}
+OPTIONAL = {"pair": "<i8", "label": "|i1"}
 COUNTS = ("documents", "tokens", "trained_tokens")
 MAX_CHUNK = 64 * 1024
 
@@ -52,8 +53,10 @@ def check_attributes(check, name, file, manifest, entry):
 def check_layout(check, name, file, entry):
     documents, tokens = entry["documents"], entry["tokens"]
     extents = {"tokens": tokens, "mask": tokens, "doc_offsets": documents + 1, "source": documents}
-    check.equal(name, "members", sorted(file.keys()), sorted(DATASETS))
-    for key, kind in DATASETS.items():
+    present = {key: kind for key, kind in OPTIONAL.items() if key in file}
+    extents.update({key: documents for key in present})
+    check.equal(name, "members", sorted(file.keys()), sorted(DATASETS | present))
+    for key, kind in (DATASETS | present).items():
         dataset = file[key]
         check.equal(name, f"{key} type", dataset.dtype.str, kind)
         check.equal(name, f"{key} shape", dataset.shape, (extents[key],))
@@ -80,6 +83,19 @@ def check_values(check, name, file, manifest, entry):
     check.true(name, f"a source is not one of {sources}", int(source.max()) < sources)
 
 
+def check_preferences(check, name, file):
+    if "pair" in file:
+        pair = file["pair"][:]
+        chosen = np.flatnonzero(pair == np.arange(len(pair)))
+        expected = np.full(len(pair), -1)
+        expected[chosen] = chosen
+        expected[chosen + 1] = chosen
+        check.true(name, "pair is not two neighbours each", len(chosen) > 0 and bool((pair == expected).all()))
+    if "label" in file:
+        label = file["label"][:]
+        check.true(name, "label is not -1, 0 or 1", bool(((label >= -1) & (label <= 1)).all() and (label >= 0).any()))
+
+
 def check_shard(check, folder, manifest, entry):
     path = folder / entry["file"]
     data = path.read_bytes()
@@ -89,6 +105,7 @@ def check_shard(check, folder, manifest, entry):
         check_attributes(check, entry["file"], file, manifest, entry)
         check_layout(check, entry["file"], file, entry)
         check_values(check, entry["file"], file, manifest, entry)
+        check_preferences(check, entry["file"], file)
 
 
 def check_manifest(check, folder, manifest):

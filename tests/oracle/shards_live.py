@@ -2,11 +2,12 @@
 
     python shards_live.py --weft PATH
 
-Trains a small tokenizer, tokenises plain text and chats, plain and compressed, and hands both
-folders to shards_h5py.py. Leaves with 1 when it finds a difference.
+Trains a small tokenizer, tokenises plain text and chats, plain and compressed, then preference
+pairs and judged answers, and hands the folders to shards_h5py.py. Leaves with 1 when it finds a difference.
 """
 
 import argparse
+import json
 import pathlib
 import subprocess
 import sys
@@ -32,7 +33,13 @@ def main():
             "datasets:\n  - path: data/corpus.txt\n  - path: data/chats_train.jsonl\n")
         run(weft, "tokenize", "config.yaml")
         run(weft, "tokenize", "config.yaml", "output_dir=packed", "compress=true")
-        for shards in ("plain", "packed"):
+        rows = [{"prompt": f"ask {i} ", "chosen": f"good {i}", "rejected": f"bad {i}"} for i in range(500)]
+        (work / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        rows = [{"prompt": f"ask {i} ", "completion": "answer", "label": i % 3 == 0} for i in range(500)]
+        (work / "judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        run(weft, "tokenize", "config.yaml", "output_dir=preferences", "shard_tokens=2000",
+            "datasets=[data/corpus.txt, pairs.jsonl, judged.jsonl]")
+        for shards in ("plain", "packed", "preferences"):
             run(sys.executable, ROOT / "tests/oracle/shards_h5py.py", "--shards", shards)
 
 

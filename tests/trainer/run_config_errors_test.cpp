@@ -46,6 +46,32 @@ TEST(RunConfigErrors, WeightsOnSomeDatasetsOnly) {
               HasSubstr("eval_datasets: weight has no meaning there"));
 }
 
+TEST(RunConfigErrors, ASplitThatCannotBe) {
+  EXPECT_THAT(message("val_size: 1.5"), HasSubstr("val_size: is 1.5; expected a share"));
+  EXPECT_THAT(message("val_size: 0"), HasSubstr("val_size"));
+  EXPECT_THAT(message("val_size: 0.1\neval_datasets: [e]"),
+              HasSubstr("val_size: eval_datasets says what to evaluate on; keep one of them"));
+  const std::string weighted =
+      "model_name_or_path: m\noutput_dir: o\ndatasets: "
+      "[{path: a, weight: 1}, {path: b, weight: 2}]\n";
+  EXPECT_THAT(refusal(weighted + "deduplicate: true").what(), HasSubstr("cannot go with weight"));
+  EXPECT_THAT(refusal(weighted + "val_size: 10").what(), HasSubstr("cannot go with weight"));
+}
+
+TEST(RunConfigErrors, FieldMapsAreStrict) {
+  const auto dataset = [](const std::string& more) {
+    return std::string(
+        refusal("model_name_or_path: m\noutput_dir: o\ndatasets: [{path: a, " + more + "}]\n")
+            .what());
+  };
+  EXPECT_THAT(dataset("columns: {promt: q}"),
+              HasSubstr("columns: unknown name 'promt', did you mean 'prompt'?"));
+  EXPECT_THAT(dataset("columns: [q]"), HasSubstr("columns: must be a map of names"));
+  EXPECT_THAT(dataset("tags: {user: q}"), HasSubstr("tags: unknown name 'user'"));
+  EXPECT_THAT(dataset("preference: best"), HasSubstr("preference"));
+  EXPECT_THAT(dataset("sample: 0"), HasSubstr("sample"));
+}
+
 TEST(RunConfigErrors, DuplicateKey) {
   EXPECT_THAT(message("seed: 1\nseed: 2"), AllOf(HasSubstr("run.yaml"), HasSubstr("seed")));
 }

@@ -121,6 +121,29 @@ TEST(RunConfig, DatasetsMayBePathsOrMaps) {
                                                           .separator = "---"}));
 }
 
+TEST(RunConfig, DatasetsMayHaveFieldMaps) {
+  const LoadedConfig loaded = parse_run_config(
+      "model_name_or_path: m\noutput_dir: o\ndatasets:\n- path: a.csv\n"
+      "  columns: {prompt: question, response: answer}\n"
+      "  tags: {user_tag: asker}\n  preference: chosen\n  sample: 7\n",
+      "run.yaml");
+  const data::TokenizeInput& input = loaded.config.datasets.at(0);
+  // LLaMA-Factory's words for a question and its answer.
+  EXPECT_EQ(input.fields.columns, (std::map<std::string, std::string>{{"instruction", "question"},
+                                                                      {"output", "answer"}}));
+  EXPECT_EQ(input.fields.tags, (std::map<std::string, std::string>{{"user_tag", "asker"}}));
+  EXPECT_EQ(input.preference, "chosen");
+  EXPECT_EQ(input.sample, 7);
+  // What is written is read back.
+  EXPECT_EQ(parse_run_config(loaded.config.to_yaml(), "again.yaml").config.datasets,
+            loaded.config.datasets);
+}
+
+TEST(RunConfig, ASplitIsDataToEvaluateOn) {
+  EXPECT_EQ(parse("val_size: 0.1").config.eval_strategy, "epoch");
+  EXPECT_EQ(parse("val_set_size: 200").config.val_size, 200.0);
+}
+
 TEST(RunConfig, ResumeTakesTruthValues) {
   EXPECT_EQ(parse("resume_from_checkpoint: true").config.resume_from_checkpoint, "auto");
   EXPECT_EQ(parse("resume_from_checkpoint: false").config.resume_from_checkpoint, "none");
