@@ -1,12 +1,14 @@
 #include "cli/eval_command.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/log.h"
 #include "cli/common.h"
 #include "cli/load_model.h"
+#include "cli/rank_session.h"
 #include "trainer/datasets.h"
 #include "trainer/evaluate.h"
 #include "trainer/run_config.h"
@@ -28,16 +30,27 @@ void eval(const Options& options) {
     fail_config("{}: eval_datasets is empty and val_size is not set; name what to evaluate on",
                 options.config);
   }
+  const auto session = open_session(config);
   ModelOptions model;
   model.model = config.model_name_or_path;
   model.adapter = options.adapter;
   model.dtype = config.dtype;
   model.device = config.device;
-  const LoadedModel loaded = load_model(files, model);
-  const auto sets = trainer::open_datasets(files, config, trainer::DataPart::kEvaluation,
-                                           *loaded.tokenizer, fs::path(config.output_dir) / "data");
+  std::optional<LoadedModel> loaded;
+  session->together("loading", [&] { loaded.emplace(load_model(files, model)); });
+  std::vector<std::shared_ptr<const data::ShardSet>> sets;
+  session->main_first("data", [&] {
+    sets = trainer::open_datasets(files, config, trainer::DataPart::kEvaluation, *loaded->tokenizer,
+                                  fs::path(config.output_dir) / "data",
+                                  [&] { session->watchdog().tick(); });
+  });
+  session->compare({{"data", trainer::data_fingerprint(sets)}});
+  session->watchdog().enter("evaluation");
   const trainer::Evaluation result =
-      trainer::evaluate(*loaded.model, sets, trainer::eval_loader_options(config));
+      trainer::evaluate(*loaded->model, sets, trainer::eval_loader_options(config), *session);
+  if (!session->is_main()) {
+    return;
+  }
   Json json = Json::object();
   for (const auto& [name, value] : result.values()) {
     json[name] = value;

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "base/text.h"
 #include "base/trace.h"
 #include "cli/common.h"
+#include "cli/rank_session.h"
+#include "trainer/restarts.h"
 #include "trainer/run_config.h"
 #include "trainer/run_lock.h"
 #include "trainer/signals.h"
@@ -46,6 +49,19 @@ void print_result(const trainer::RunConfig& config, const trainer::RunResult& re
   }
 }
 
+// What rank 0 does before anything is loaded, and may refuse.
+void take_folder(FileSystem& files, const Options& options, const trainer::RunConfig& config,
+                 int restart_count, std::optional<trainer::RunLock>& lock) {
+  if (!options.profile.empty()) {
+    // A place that cannot be written is found now, not after the run.
+    publish_file(files, options.profile, std::string_view("{\"traceEvents\": []}\n"));
+  }
+  lock.emplace(files, config.output_dir, trainer::this_process(), restart_count > 0);
+  remove_stale_temporaries(files, config.output_dir);
+  trainer::count_restart(files, config.output_dir, restart_count,
+                         config.max_restarts_without_progress);
+}
+
 void train(const Options& options) {
   FileSystem& files = posix_file_system();
   trainer::LoadedConfig loaded = trainer::load_run_config(files, options.config, options.overrides);
@@ -53,27 +69,36 @@ void train(const Options& options) {
     log_info("{}", note);
   }
   const trainer::RunConfig config = loaded.config;
-  if (!options.profile.empty()) {
-    // A place that cannot be written is found now, not after the run.
-    publish_file(files, options.profile, std::string_view("{\"traceEvents\": []}\n"));
-  }
+  const auto session = open_session(config);
   const trainer::StopSignals signals;
-  const trainer::RunLock lock(files, config.output_dir);
-  remove_stale_temporaries(files, config.output_dir);
-  trainer::Trainer trainer(files, config);
-  // After the checks: a run that is refused must not replace the config of the one that is there.
-  publish_file(files, fs::path(config.output_dir) / "config.yaml", config.to_yaml());
-  log_info("{}", trainer.summary());
-  if (options.profile.empty()) {
-    print_result(config, trainer.run());
-    return;
+  std::optional<trainer::RunLock> lock;
+  session->together("setup", [&] {
+    if (session->is_main()) {
+      take_folder(files, options, config, session->launch().restart_count, lock);
+    }
+  });
+  trainer::Trainer trainer(files, config, session.get());
+  if (session->is_main()) {
+    // After the checks: a run that is refused must not replace the config of the one that is there.
+    publish_file(files, fs::path(config.output_dir) / "config.yaml", config.to_yaml());
+    log_info("{}", trainer.summary());
   }
-  const Trace trace;
-  print_result(config, trainer.run());
-  trace.write(files, options.profile);
-  std::fputs(trace.summary().c_str(), stdout);
-  flush_output();
-  log_info("the trace is in {}: open it in chrome://tracing or ui.perfetto.dev", options.profile);
+  const bool profiled = session->is_main() && !options.profile.empty();
+  std::optional<Trace> trace;
+  if (profiled) {
+    trace.emplace();
+  }
+  const trainer::RunResult result = trainer.run();
+  print_result(config, result);
+  if (session->is_main()) {
+    trainer::forget_restarts(files, config.output_dir);
+  }
+  if (profiled) {
+    trace->write(files, options.profile);
+    std::fputs(trace->summary().c_str(), stdout);
+    flush_output();
+    log_info("the trace is in {}: open it in chrome://tracing or ui.perfetto.dev", options.profile);
+  }
 }
 
 }  // namespace

@@ -202,19 +202,20 @@ void Session::compare(const std::map<std::string, std::string>& values) {
   if (size() == 1) {
     return;
   }
+  const std::string key = fmt::format("values/{}", comparisons_++);
   together("handshake", [&] {
     Json json = Json::object();
     for (const auto& [name, value] : values) {
       json[name] = value;
     }
     if (is_main()) {
-      store_->set("values", dump_json(json));
+      store_->set(key, dump_json(json));
       return;
     }
-    if (!wait_for_keys(*store_, {"values"}, timeout_)) {
+    if (!wait_for_keys(*store_, {key}, timeout_)) {
       fail(ErrorKind::kPeer, "rank 0 has not said within {:.1f} s what it runs", seconds(timeout_));
     }
-    const Json theirs = parse_json(store_->get("values"), "rank 0's values");
+    const Json theirs = parse_json(store_->get(key), "rank 0's values");
     std::vector<std::string> differences;
     for (const auto& [name, value] : values) {
       const std::string other = theirs.contains(name) ? theirs.at(name).get<std::string>() : "";
@@ -232,10 +233,11 @@ void Session::compare(const std::map<std::string, std::string>& values) {
   });
 }
 
-void Session::together(const std::string& phase, const std::function<void()>& body) {
-  watchdog_->enter(phase);
+void Session::together(const std::string& phase, const std::function<void()>& body,
+                       std::int64_t step) {
   std::exception_ptr mine;
   try {
+    watchdog_->enter(phase, step);
     body();
   } catch (...) {
     mine = std::current_exception();

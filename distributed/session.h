@@ -52,7 +52,8 @@ class Session {
 
   /// Runs `body` on every rank, each for itself, and waits until all are done. When it throws on
   /// any rank, every rank throws: the error of the lowest such rank, with that rank's name.
-  void together(const std::string& phase, const std::function<void()>& body);
+  void together(const std::string& phase, const std::function<void()>& body,
+                std::int64_t step = -1);
   /// The second half of that, for work that is done already: `mine` is what this rank caught.
   void settle(std::exception_ptr mine);
   /// Runs `body` on rank 0 and then, when it is done, on the others (so that they find what rank 0
@@ -74,6 +75,7 @@ class Session {
   std::unique_ptr<KeyStore> store_;
   std::unique_ptr<ProcessGroup> group_;
   int phases_ = 0;
+  int comparisons_ = 0;
 };
 
 }  // namespace weft::distributed

@@ -14,7 +14,14 @@ std::string place(const std::string& phase, std::int64_t step) {
   return step < 0 ? fmt::format("phase {}", phase) : fmt::format("step {}, phase {}", step, phase);
 }
 
+PhaseObserver& observer() {
+  static PhaseObserver current;
+  return current;
+}
+
 }  // namespace
+
+void set_phase_observer(PhaseObserver next) { observer() = std::move(next); }
 
 Watchdog::Watchdog(std::string name, std::chrono::milliseconds limit, Expired expired)
     : name_(std::move(name)), limit_(limit), expired_(std::move(expired)) {
@@ -41,10 +48,15 @@ Watchdog::~Watchdog() {
 }
 
 void Watchdog::enter(std::string phase, std::int64_t step) {
-  const std::scoped_lock lock(mutex_);
-  phase_ = std::move(phase);
-  step_ = step;
-  since_ = std::chrono::steady_clock::now();
+  {
+    const std::scoped_lock lock(mutex_);
+    phase_ = phase;
+    step_ = step;
+    since_ = std::chrono::steady_clock::now();
+  }
+  if (observer()) {
+    observer()(phase, step);
+  }
 }
 
 void Watchdog::tick() {

@@ -10,6 +10,11 @@
 
 namespace weft::distributed {
 
+/// Called whenever a watchdog's owner enters a phase, on its thread; none at the start. For
+/// programs that follow or disturb a run from outside, as the tests of faults do.
+using PhaseObserver = std::function<void(const std::string& phase, std::int64_t step)>;
+void set_phase_observer(PhaseObserver observer);
+
 /// Ends a process that is stuck where no collective's timeout finds it: the thread of this class
 /// looks whether the present phase has gone on for longer than the limit without a tick.
 /// Thread-safe.

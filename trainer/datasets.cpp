@@ -49,7 +49,7 @@ std::string names_of(const std::vector<data::TokenizeInput>& inputs) {
 // Tokenises datasets into one cache folder, unless that is done.
 fs::path tokenised(FileSystem& files, const std::vector<data::TokenizeInput>& inputs,
                    const RunConfig& config, DataPart part, const data::Tokenizer& tokenizer,
-                   const fs::path& cache) {
+                   const fs::path& cache, const std::function<void()>& tick) {
   data::TokenizeOptions options = tokenize_options(config);
   if (config.val_size) {
     options.split = data::ValidationSplit{.size = *config.val_size,
@@ -63,6 +63,9 @@ fs::path tokenised(FileSystem& files, const std::vector<data::TokenizeInput>& in
       progress = std::make_unique<ProgressLine>("tokenising", at.total_bytes, "bytes");
     }
     progress->update(at.bytes);
+    if (tick) {
+      tick();
+    }
   };
   files.make_folders(cache);
   const data::TokenizeResult result =
@@ -119,11 +122,9 @@ void refuse_row_options(const RunConfig& config, const fs::path& path) {
 
 }  // namespace
 
-std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(FileSystem& files,
-                                                                 const RunConfig& config,
-                                                                 DataPart part,
-                                                                 const data::Tokenizer& tokenizer,
-                                                                 const fs::path& cache) {
+std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
+    FileSystem& files, const RunConfig& config, DataPart part, const data::Tokenizer& tokenizer,
+    const fs::path& cache, const std::function<void()>& tick) {
   const bool split = config.val_size.has_value();
   const bool training = part == DataPart::kTraining;
   const std::vector<data::TokenizeInput>& datasets =
@@ -144,13 +145,36 @@ std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(FileSystem& fil
     } else if (together) {
       raw.push_back(dataset);
     } else {
-      open(tokenised(files, {dataset}, config, part, tokenizer, cache));
+      open(tokenised(files, {dataset}, config, part, tokenizer, cache, tick));
     }
   }
   if (!raw.empty()) {
-    open(tokenised(files, raw, config, part, tokenizer, cache));
+    open(tokenised(files, raw, config, part, tokenizer, cache, tick));
   }
   return sets;
+}
+
+std::string datasets_signature(FileSystem& files, const RunConfig& config) {
+  std::string all;
+  const auto add = [&](const fs::path& path) {
+    all += fmt::format("{} {}\n", path.filename().string(),
+                       files.is_folder(path) ? 0 : files.open(path)->size());
+  };
+  for (const auto* datasets : {&config.datasets, &config.eval_datasets}) {
+    for (const data::TokenizeInput& dataset : *datasets) {
+      if (!files.exists(dataset.path)) {
+        all += "missing\n";
+        continue;
+      }
+      add(dataset.path);
+      if (files.is_folder(dataset.path)) {
+        for (const std::string& name : files.list(dataset.path)) {
+          add(dataset.path / name);
+        }
+      }
+    }
+  }
+  return sha256_hex(all);
 }
 
 data::LoaderOptions train_loader_options(const RunConfig& config) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,10 +22,14 @@ enum class DataPart {
 /// `cache`/FINGERPRINT; what is there already is used as it is. Where rows of all datasets have to
 /// be seen together (deduplicate, val_size as a number), raw datasets become one set. Refused with
 /// config Errors: a dataset that does not exist, shards made with another tokenizer, preference
-/// pairs and judged answers, and val_size or deduplicate for shards, whose rows are no more.
+/// pairs and judged answers, and val_size or deduplicate for shards, whose rows are no more. `tick`
+/// is called as the work goes on.
 [[nodiscard]] std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
     FileSystem& files, const RunConfig& config, DataPart part, const data::Tokenizer& tokenizer,
-    const fs::path& cache);
+    const fs::path& cache, const std::function<void()>& tick = {});
+
+/// What can be told of the datasets without reading them: names and sizes of their files.
+[[nodiscard]] std::string datasets_signature(FileSystem& files, const RunConfig& config);
 
 /// What the loader needs of a run's config, for training or evaluation.
 [[nodiscard]] data::LoaderOptions train_loader_options(const RunConfig& config);

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "base/error.h"
@@ -41,13 +42,14 @@ std::uint64_t proc_bytes(const char* path, const std::string& name) {
 
 }  // namespace
 
-c10::Device resolve_device(const std::string& name) {
+c10::Device resolve_device(const std::string& name, int local_rank) {
   if (name == "cpu") {
     return at::kCPU;
   }
   const std::string reason = why_no_cuda();
   if (reason.empty()) {
-    return {at::kCUDA, 0};
+    const auto devices = std::max(static_cast<int>(at::getNumGPUs()), 1);
+    return {at::kCUDA, static_cast<c10::DeviceIndex>(local_rank % devices)};
   }
   if (name == "cuda") {
     fail_config("device: cuda can't be used: {}; set device: cpu, or install the driver", reason);

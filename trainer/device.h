@@ -9,7 +9,8 @@ namespace weft::trainer {
 /// "cpu", "cuda" or "auto" (a GPU where one is usable). A config Error says why "cuda" can't be
 /// had. The CUDA half of LibTorch is loaded here, when it is first wanted, so that a CPU machine
 /// does without it.
-[[nodiscard]] c10::Device resolve_device(const std::string& name);
+/// Of several GPUs the process gets number `local_rank`, counted round where there are fewer.
+[[nodiscard]] c10::Device resolve_device(const std::string& name, int local_rank = 0);
 
 /// "fp32", "bf16" or "auto" (bf16 on a GPU, fp32 on a CPU).
 [[nodiscard]] at::ScalarType resolve_dtype(const std::string& name, c10::Device device);

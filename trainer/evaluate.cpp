@@ -3,6 +3,9 @@
 #include <ATen/ops/empty.h>
 
 #include <cmath>
+#include <exception>
+#include <optional>
+#include <span>
 
 #include "base/progress.h"
 
@@ -38,25 +41,76 @@ std::vector<std::pair<std::string, double>> Evaluation::values() const {
           {"eval_exact_match", exact_match()}};
 }
 
+namespace {
+
+struct BatchCounts {
+  double loss = 0;
+  std::int64_t targets = 0;
+  std::int64_t documents = 0;
+  std::int64_t exact_documents = 0;
+};
+
+// Adds the batches' counts in the order of the batches, so that the sum does not depend on who had
+// them.
+Evaluation sum_over_ranks(const std::vector<BatchCounts>& mine, std::int64_t batches,
+                          distributed::Session& session) {
+  const auto size = static_cast<std::size_t>(session.size());
+  std::vector<BatchCounts> all(mine.size() * size);
+  session.group().all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)),
+                             session.watchdog().where());
+  Evaluation result;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(batches); ++i) {
+    const BatchCounts& counts = all[i % size * mine.size() + i / size];
+    result.loss_sum += counts.loss;
+    result.targets += counts.targets;
+    result.documents += counts.documents;
+    result.exact_documents += counts.exact_documents;
+  }
+  return result;
+}
+
+}  // namespace
+
 Evaluation evaluate(model::Qwen3Model& model,
                     const std::vector<std::shared_ptr<const data::ShardSet>>& sets,
-                    const data::LoaderOptions& options) {
-  data::Loader loader(sets, options);
-  const std::int64_t batches = loader.batches_in_epoch(0);
-  ProgressLine progress("evaluating", static_cast<std::uint64_t>(batches), "batches");
-  Evaluation result;
-  for (std::int64_t i = 0; i < batches; ++i) {
-    const data::MicroBatch micro = loader.next();
-    const model::PackedBatch batch = model::make_packed_batch(
-        micro.tokens, micro.mask, micro.cu_seqlens, model.config().vocab_size, model.device());
-    const model::TargetScores scores = model.target_scores(batch);
-    result.loss_sum -= scores.log_probs.sum(at::kDouble).item<double>();
-    result.targets += batch.target_count();
-    count_documents(batch, scores.correct, result);
-    progress.update(static_cast<std::uint64_t>(i + 1));
+                    const data::LoaderOptions& options, distributed::Session& session) {
+  std::int64_t batches = 0;
+  std::vector<BatchCounts> mine;
+  std::exception_ptr failed;
+  try {
+    data::Loader loader(sets, options);
+    batches = loader.batches_in_epoch(0);
+    mine.resize(static_cast<std::size_t>((batches + session.size() - 1) / session.size()));
+    std::optional<ProgressLine> progress;
+    if (session.is_main()) {
+      progress.emplace("evaluating", static_cast<std::uint64_t>(batches), "batches");
+    }
+    for (std::int64_t i = 0; i < batches; ++i) {
+      const data::MicroBatch micro = loader.next();
+      session.watchdog().tick();
+      if (i % session.size() != session.rank()) {
+        continue;
+      }
+      const model::PackedBatch batch = model::make_packed_batch(
+          micro.tokens, micro.mask, micro.cu_seqlens, model.config().vocab_size, model.device());
+      const model::TargetScores scores = model.target_scores(batch);
+      Evaluation counted;
+      count_documents(batch, scores.correct, counted);
+      mine[static_cast<std::size_t>(i / session.size())] = {
+          -scores.log_probs.sum(at::kDouble).item<double>(), batch.target_count(),
+          counted.documents, counted.exact_documents};
+      if (progress) {
+        progress->update(static_cast<std::uint64_t>(i + 1));
+      }
+    }
+    if (progress) {
+      progress->finish();
+    }
+  } catch (...) {
+    failed = std::current_exception();
   }
-  progress.finish();
-  return result;
+  session.settle(failed);
+  return sum_over_ranks(mine, batches, session);
 }
 
 }  // namespace weft::trainer

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/loader.h"
+#include "distributed/session.h"
 #include "model/qwen3_model.h"
 
 namespace weft::trainer {
@@ -30,9 +31,11 @@ struct Evaluation {
 
 /// Runs every document of the sets once, without dropout. A document counts as an exact match when
 /// each of its targets is the most probable next token: then, and only then, greedy generation from
-/// its prompt gives exactly the reference.
+/// its prompt gives exactly the reference. Several ranks share the documents, and each gets the
+/// sums over all, which are those of one rank bit for bit.
 [[nodiscard]] Evaluation evaluate(model::Qwen3Model& model,
                                   const std::vector<std::shared_ptr<const data::ShardSet>>& sets,
-                                  const data::LoaderOptions& options);
+                                  const data::LoaderOptions& options,
+                                  distributed::Session& session);
 
 }  // namespace weft::trainer

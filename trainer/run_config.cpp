@@ -33,7 +33,6 @@ constexpr const char* kIdentityKeys[] = {"max_length",
                                          "seed",
                                          "data_seed",
                                          "per_device_train_batch_size",
-                                         "gradient_accumulation_steps",
                                          "finetuning_type",
                                          "lora_rank",
                                          "lora_alpha",
@@ -44,7 +43,9 @@ constexpr const char* kIdentityKeys[] = {"max_length",
 // Where things are and what is watched, not what is computed.
 constexpr const char* kNeitherKeys[] = {"model_name_or_path", "adapter_name_or_path",
                                         "output_dir",         "resume_from_checkpoint",
-                                        "logging_steps",      "report_to"};
+                                        "logging_steps",      "report_to",
+                                        "num_threads",        "ddp_backend",
+                                        "ddp_timeout",        "max_restarts_without_progress"};
 
 void add_missing(const RunConfig& c, std::vector<std::string>& problems) {
   if (c.model_name_or_path.empty()) {

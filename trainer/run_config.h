@@ -75,6 +75,11 @@ struct RunConfig {
   std::string device = "auto";  ///< auto | cpu | cuda
   std::optional<std::int64_t> num_threads;
 
+  // Several ranks.
+  std::string ddp_backend = "auto";  ///< auto | gloo | nccl
+  double ddp_timeout = 1800;         ///< seconds that a rank waits for another
+  std::int64_t max_restarts_without_progress = 3;
+
   // Logging, evaluation, saving.
   std::int64_t logging_steps = 1;
   std::string report_to = "tensorboard";   ///< tensorboard | none

@@ -190,7 +190,8 @@ void add_batch_keys(Schema& schema, RunConfig& c) {
       .aliases = {"eval_batch_size"};
   schema.add_int(
       "gradient_accumulation_steps", &c.gradient_accumulation_steps, {1, 1e6},
-      "Micro-batches in an optimizer step. The loss is the mean over all their trained tokens.");
+      "Micro-batches of a rank in an optimizer step. The loss is the mean over all trained tokens "
+      "of all ranks.");
   schema.add_choice(
       "gradient_checkpointing", &c.gradient_checkpointing, {"auto", "true", "false"},
       "Compute each layer again in the backward pass instead of keeping what it needs: about a "
@@ -306,6 +307,18 @@ void add_device_keys(Schema& schema, RunConfig& c) {
                           "CPU threads; not set: one for each core.");
 }
 
+void add_rank_keys(Schema& schema, RunConfig& c) {
+  schema.add_choice("ddp_backend", &c.ddp_backend, {"auto", "gloo", "nccl"},
+                    "How several ranks add up gradients. auto: nccl where each has a GPU of its "
+                    "own, else gloo.");
+  schema.add_number("ddp_timeout", &c.ddp_timeout, {0.1, 1e6},
+                    "Seconds that a rank waits for another, when they meet and at each exchange, "
+                    "before it leaves with exit code 5. It must be longer than the longest save.");
+  schema.add_int("max_restarts_without_progress", &c.max_restarts_without_progress, {1, 1e6},
+                 "After so many restarts by the launcher without a new checkpoint the run ends "
+                 "with exit code 6.");
+}
+
 void add_logging_keys(Schema& schema, RunConfig& c) {
   schema
       .add_int("logging_steps", &c.logging_steps, {1, kMany}, "Steps between two lines of the log.")
@@ -368,6 +381,7 @@ Schema run_config_schema(RunConfig& config) {
   add_schedule_keys(schema, config.schedule);
   add_adapter_keys(schema, config);
   add_device_keys(schema, config);
+  add_rank_keys(schema, config);
   add_logging_keys(schema, config);
   add_saving_keys(schema, config);
   return schema;

@@ -107,7 +107,8 @@ RunOwner this_process() {
           .run_id = new_run_id()};
 }
 
-RunLock::RunLock(FileSystem& files, const fs::path& output_dir, const RunOwner& owner)
+RunLock::RunLock(FileSystem& files, const fs::path& output_dir, const RunOwner& owner,
+                 bool others_are_gone)
     : files_(files), path_(output_dir / ".lock"), owner_(owner) {
   try {
     files_.make_folders(output_dir);
@@ -115,7 +116,7 @@ RunLock::RunLock(FileSystem& files, const fs::path& output_dir, const RunOwner& 
     fail_config("output_dir {} cannot be made: {}", output_dir.string(), error.what());
   }
   if (files_.exists(path_)) {
-    take_over_stale();
+    take_over_stale(others_are_gone);
   }
   try {
     write_synced(files_, path_, to_text(owner_));
@@ -128,9 +129,9 @@ RunLock::RunLock(FileSystem& files, const fs::path& output_dir, const RunOwner& 
   }
 }
 
-void RunLock::take_over_stale() {
+void RunLock::take_over_stale(bool others_are_gone) {
   const std::optional<RunOwner> other = read_owner_patiently(files_, path_);
-  if (other && other->host != owner_.host) {
+  if (other && other->host != owner_.host && !others_are_gone) {
     refuse(path_, *other, fmt::format("if it is gone, remove {}", path_.string()));
   }
   if (other && is_alive(*other, owner_)) {

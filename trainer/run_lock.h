@@ -24,12 +24,15 @@ struct RunOwner {
 
 /// Keeps a second run out of an output folder through OUT/.lock, which holds the owner as JSON. A
 /// lock whose process is gone is taken over with a warning; so is one that cannot be read. A lock
-/// of another host is never taken over: whether that process lives cannot be seen from here.
+/// of another host is not taken over, since whether that process lives cannot be seen from here,
+/// unless the caller knows that it is gone.
 class RunLock {
  public:
   /// Makes the folder and takes its lock. A config Error when the folder cannot be made or written,
   /// or when another run has it: the message names its pid, host and run id.
-  RunLock(FileSystem& files, const fs::path& output_dir, const RunOwner& owner = this_process());
+  /// `others_are_gone`: a launcher has ended every earlier process of this run, on any host.
+  RunLock(FileSystem& files, const fs::path& output_dir, const RunOwner& owner = this_process(),
+          bool others_are_gone = false);
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;
   /// Removes the lock if it is still this run's.
@@ -38,7 +41,7 @@ class RunLock {
   [[nodiscard]] const std::string& run_id() const { return owner_.run_id; }
 
  private:
-  void take_over_stale();
+  void take_over_stale(bool others_are_gone);
 
   FileSystem& files_;
   fs::path path_;

@@ -15,6 +15,7 @@
 #include "trainer/base_model.h"
 #include "trainer/datasets.h"
 #include "trainer/device.h"
+#include "trainer/interval.h"
 #include "trainer/memory_plan.h"
 #include "trainer/micro_batches.h"
 #include "trainer/signals.h"
@@ -24,6 +25,8 @@ namespace {
 
 // The random stream of dropout masks; others (initialisation, data order) have theirs.
 constexpr std::uint64_t kDropoutSeedSalt = 0x9e3779b97f4a7c15ULL;
+// Between the numbers of two passes of one micro-batch: more than a run has micro-batches.
+constexpr std::uint64_t kPassStride = std::uint64_t{1} << 40;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -31,82 +34,107 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-// What has happened since the last logged step, beside the loss, which a checkpoint holds.
-struct Trainer::Interval {
-  std::int64_t tokens = 0;
-  double flops = 0;
-  double grad_norm = 0;
-  double learning_rate = 0;
-  std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point run_began = began;
-};
+Trainer::Trainer(FileSystem& files, RunConfig config, distributed::Session* session)
+    : files_(files),
+      config_(std::move(config)),
+      own_session_(session == nullptr ? std::make_unique<distributed::Session>() : nullptr),
+      session_(session == nullptr ? own_session_.get() : session) {
+  // Cheap things first: a wrong path or data set must not cost the time that loading the weights
+  // takes, and ranks that differ are found before anything is loaded.
+  session_->together("setup", [this] { prepare(); });
+  session_->compare(fingerprints());
+  session_->main_first("data", [this] { open_data(); });
+  state_.identity["data"] = data_fingerprint(train_sets_);
+  session_->compare({{"data", state_.identity["data"]}});
+  session_->together("loading", [this] { load(); });
+  restore();
+  check_in_step();
+  state_.max_steps = planned_steps();
+  schedule_ = config_.schedule_options(state_.max_steps,
+                                       config_.peak_learning_rate(model_config_.hidden_size));
+  const std::int64_t trained = trainable_->parameters().count();
+  summary_ = fmt::format(
+      "{} {} of {} parameters on {}{} in {}, {} documents, {} steps, learning rate {:.3g}",
+      trainable_->trains_weights() ? "full fine-tuning:" : "LoRA:",
+      human_count(static_cast<double>(trained)),
+      human_count(static_cast<double>(model_config_.parameter_count())),
+      session_->size() > 1 ? fmt::format("{} x ", session_->size()) : "",
+      device_->is_cuda() ? "GPU" : "CPU", dtype_ == at::kBFloat16 ? "bf16" : "fp32",
+      loader_->documents(), state_.max_steps, schedule_.peak_learning_rate);
+}
 
-Trainer::Trainer(FileSystem& files, RunConfig config) : files_(files), config_(std::move(config)) {
+void Trainer::prepare() {
   if (config_.num_threads) {
     at::set_num_threads(static_cast<int>(*config_.num_threads));
   }
-  const c10::Device device = resolve_device(config_.device);
-  const at::ScalarType dtype = resolve_dtype(config_.dtype, device);
-  // Cheap things first: a wrong path or data set must not cost the time that loading the weights
-  // takes.
-  const model::Qwen3Config model_config =
-      model::read_qwen3_config(files_, config_.model_name_or_path);
-  if (config_.max_length > model_config.max_position_embeddings) {
+  device_ = resolve_device(config_.device, session_->launch().local_rank);
+  dtype_ = resolve_dtype(config_.dtype, *device_);
+  model_config_ = model::read_qwen3_config(files_, config_.model_name_or_path);
+  if (config_.max_length > model_config_.max_position_embeddings) {
     fail_config(
         "max_length is {}, but {} has positions for {}; shorten it, or set rope_scaling in its "
         "config.json",
-        config_.max_length, config_.model_name_or_path, model_config.max_position_embeddings);
+        config_.max_length, config_.model_name_or_path, model_config_.max_position_embeddings);
   }
-  open_data();
+  tokenizer_ = load_model_tokenizer(files_, config_.model_name_or_path);
   state_.identity = config_.identity();
   state_.identity["base"] = base_fingerprint(files_, config_.model_name_or_path);
   state_.identity["tokenizer"] = tokenizer_->sha256();
-  state_.identity["data"] = data_fingerprint(train_sets_);
   state_.settings = config_.settings();
+  state_.settings["ranks"] = std::to_string(session_->size());
+  datasets_signature_ = datasets_signature(files_, config_);
+}
 
-  memory_ = choose_memory(files_, config_, dtype, device.type(), memory_limit(config_, device));
-  trainable_ = make_trainable(files_, config_, dtype, device);
+void Trainer::load() {
+  // Ranks that share this host's memory, or a GPU, share what is free.
+  const std::int64_t sharers =
+      device_->is_cuda() ? 1 : std::max(session_->launch().local_world_size, 1);
+  memory_ = choose_memory(files_, config_, dtype_, device_->type(),
+                          memory_limit(config_, *device_) / sharers);
+  trainable_ = make_trainable(files_, config_, dtype_, *device_);
   trainable_->model().set_recompute(memory_.gradient_checkpointing);
   trainable_->model().set_attention({config_.attn_implementation, config_.deterministic});
   optimizer_ = std::make_unique<AdamWOptimizer>(
       trainable_->parameters(), kernels::AdamWOptions{0.0, config_.adam_beta1, config_.adam_beta2,
                                                       config_.adam_epsilon, config_.weight_decay});
-  restore();
-  state_.max_steps = planned_steps();
-  schedule_ = config_.schedule_options(state_.max_steps,
-                                       config_.peak_learning_rate(model_config.hidden_size));
-  const std::int64_t trained = trainable_->parameters().count();
-  summary_ = fmt::format(
-      "{} {} of {} parameters on {} in {}, {} documents, {} steps, learning rate {:.3g}",
-      trainable_->trains_weights() ? "full fine-tuning:" : "LoRA:",
-      human_count(static_cast<double>(trained)),
-      human_count(static_cast<double>(model_config.parameter_count())),
-      device.is_cuda() ? "GPU" : "CPU", dtype == at::kBFloat16 ? "bf16" : "fp32",
-      loader_->documents(), state_.max_steps, schedule_.peak_learning_rate);
 }
 
 Trainer::~Trainer() = default;
 
 void Trainer::open_data() {
-  tokenizer_ = load_model_tokenizer(files_, config_.model_name_or_path);
   const fs::path cache = fs::path(config_.output_dir) / "data";
-  train_sets_ = open_datasets(files_, config_, DataPart::kTraining, *tokenizer_, cache);
-  eval_sets_ = open_datasets(files_, config_, DataPart::kEvaluation, *tokenizer_, cache);
+  const auto tick = [this] { session_->watchdog().tick(); };
+  train_sets_ = open_datasets(files_, config_, DataPart::kTraining, *tokenizer_, cache, tick);
+  eval_sets_ = open_datasets(files_, config_, DataPart::kEvaluation, *tokenizer_, cache, tick);
+}
+
+std::int64_t Trainer::micro_batches_per_step() const {
+  return config_.gradient_accumulation_steps * session_->size();
 }
 
 std::int64_t Trainer::steps_in_epoch(std::int64_t epoch) const {
   const std::int64_t batches = loader_->batches_in_epoch(epoch);
-  return (batches + config_.gradient_accumulation_steps - 1) / config_.gradient_accumulation_steps;
+  return (batches + micro_batches_per_step() - 1) / micro_batches_per_step();
 }
 
 std::int64_t Trainer::planned_steps() const {
   if (config_.max_steps > 0) {
     return config_.max_steps;
   }
-  double steps = 0;
-  double left = config_.num_train_epochs;
-  for (std::int64_t epoch = 0; left > 0; ++epoch, left -= 1) {
-    steps += std::min(left, 1.0) * static_cast<double>(steps_in_epoch(epoch));
+  // A run that goes on with another global batch counts its steps from where it is.
+  const std::string before = "micro_batches_per_step";
+  const auto saved = state_.counters.find(before);
+  const bool changed = state_.step > 0 && saved != state_.counters.end() &&
+                       saved->second != micro_batches_per_step();
+  const data::LoaderState at = changed ? loader_->state() : data::LoaderState{};
+  double steps = changed ? static_cast<double>(state_.step) : 0;
+  double left = config_.num_train_epochs - static_cast<double>(at.epoch);
+  for (std::int64_t epoch = at.epoch; left > 0; ++epoch, left -= 1) {
+    const double done =
+        epoch > at.epoch
+            ? 0.0
+            : static_cast<double>(at.batch) / static_cast<double>(loader_->batches_in_epoch(epoch));
+    steps += std::max(std::min(left, 1.0) - done, 0.0) * static_cast<double>(steps_in_epoch(epoch));
   }
   return std::max<std::int64_t>(static_cast<std::int64_t>(std::ceil(steps - 1e-9)), 1);
 }
@@ -121,14 +149,26 @@ Trainer::GlobalBatch Trainer::next_global_batch() {
   // An update never mixes two epochs: the last one of an epoch may have fewer micro-batches, as in
   // transformers.
   const TracePhase phase("data");
+  session_->watchdog().enter("data", state_.step + 1);
   GlobalBatch batch;
-  const std::int64_t epoch = loader_->state().epoch;
-  for (std::int64_t i = 0;
-       i < config_.gradient_accumulation_steps && loader_->state().epoch == epoch; ++i) {
-    batch.micro.push_back(loader_->next());
-    batch.tokens += static_cast<std::int64_t>(batch.micro.back().tokens.size());
-    batch.trained_tokens += batch.micro.back().trained_tokens;
+  std::exception_ptr failed;
+  try {
+    const data::LoaderState at = loader_->state();
+    batch.count =
+        std::min(micro_batches_per_step(), loader_->batches_in_epoch(at.epoch) - at.batch);
+    for (std::int64_t i = 0; i < batch.count; ++i) {
+      data::MicroBatch micro = loader_->next();
+      if (i % session_->size() == session_->rank()) {
+        batch.tokens += static_cast<std::int64_t>(micro.tokens.size());
+        batch.trained_tokens += micro.trained_tokens;
+        batch.micro.push_back(std::move(micro));
+      }
+    }
+    batch.flops = model_flops(batch.micro);
+  } catch (...) {
+    failed = std::current_exception();
   }
+  agree_on_batch(batch, failed);
   return batch;
 }
 
@@ -139,28 +179,39 @@ std::vector<data::MicroBatch> Trainer::passes_of(const data::MicroBatch& micro) 
                                       : split_micro_batch(batch, memory_.tokens_per_pass);
 }
 
-double Trainer::accumulate(const GlobalBatch& batch) {
+// The losses of this rank's micro-batches; their gradients are added to the flat buffer.
+std::vector<double> Trainer::accumulate(const GlobalBatch& batch) {
   model::Qwen3Model& model = trainable_->model();
   const double scale = 1.0 / static_cast<double>(batch.trained_tokens);
-  // Read once at the end: the host does not wait for a GPU between two passes.
-  at::Tensor sum;
+  // Read at the end: the host does not wait for a GPU between two passes.
+  std::vector<at::Tensor> sums;
+  auto number = static_cast<std::uint64_t>(state_.counters["micro_batches"] + session_->rank());
   for (const data::MicroBatch& micro : batch.micro) {
+    at::Tensor sum;
+    std::uint64_t pass_number = number;
     for (const data::MicroBatch& pass : passes_of(micro)) {
       const model::PackedBatch packed = model::make_packed_batch(
           pass.tokens, pass.mask, pass.cu_seqlens, model.config().vocab_size, model.device());
       const model::Qwen3Model::StepKey key{
-          static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt,
-          static_cast<std::uint64_t>(state_.counters["micro_batches"]++)};
+          static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt, pass_number};
       const at::Tensor part = model.forward_backward(packed, scale, key).sum(at::kDouble);
       sum = sum.defined() ? sum + part : part;
+      pass_number += kPassStride;
+      session_->watchdog().tick();
     }
+    sums.push_back(std::move(sum));
+    number += static_cast<std::uint64_t>(session_->size());
   }
-  return -sum.item<double>();
+  std::vector<double> losses;
+  for (const at::Tensor& sum : sums) {
+    losses.push_back(-sum.item<double>());
+  }
+  return losses;
 }
 
-double Trainer::model_flops(const GlobalBatch& batch) const {
+double Trainer::model_flops(const std::vector<data::MicroBatch>& micro_batches) const {
   double flops = 0;
-  for (const data::MicroBatch& micro : batch.micro) {
+  for (const data::MicroBatch& micro : micro_batches) {
     flops += model::training_flops(
         trainable_->model().config(),
         {static_cast<std::int64_t>(micro.tokens.size()), micro.trained_tokens, micro.cu_seqlens,
@@ -196,9 +247,12 @@ void Trainer::update(const GlobalBatch& batch, Interval& interval) {
   } else {
     TracePhase phase("step");  // what is in it and has no name of its own
     optimizer_->zero_gradients();
-    const double loss_sum = accumulate(batch);
+    const double loss_sum = add_up(batch, interval);
     phase.next("optimizer");
-    const double norm = optimizer_->gradient_norm();
+    session_->watchdog().enter("optimizer", state_.step + 1);
+    // Rank 0's, to the last bit: its threads or processor may add up differently.
+    const double norm =
+        session_->group().gather(optimizer_->gradient_norm(), session_->watchdog().where()).front();
     if (std::isfinite(loss_sum) && std::isfinite(norm)) {
       const double clip =
           config_.max_grad_norm > 0 ? std::min(1.0, config_.max_grad_norm / (norm + 1e-6)) : 1.0;
@@ -213,11 +267,11 @@ void Trainer::update(const GlobalBatch& batch, Interval& interval) {
     }
   }
   ++state_.step;
+  state_.counters["micro_batches"] += batch.count;
   state_.tokens += batch.tokens;
   state_.trained_tokens += batch.trained_tokens;
-  const double flops = model_flops(batch);
-  state_.model_flops += flops;
-  interval.flops += flops;
+  state_.model_flops += batch.flops;
+  interval.flops += batch.flops;
   interval.tokens += batch.tokens;
 }
 
@@ -241,7 +295,10 @@ void Trainer::log_step(Interval& interval) {
   metrics.model_flops_per_second = interval.flops / seconds;
   metrics.memory_bytes = peak_memory_bytes();
   metrics.seconds = seconds_since(interval.run_began);
-  metrics_->add(metrics);
+  if (metrics_) {
+    metrics_->add(metrics);
+  }
+  warn_of_stragglers(interval);
   last_loss_ = metrics.loss;
   const auto run_began = interval.run_began;
   interval = Interval();
@@ -257,9 +314,12 @@ bool Trainer::due(const std::string& strategy, std::int64_t every) const {
 
 bool Trainer::evaluate_now() {
   const TracePhase phase("evaluation");
-  evaluation_ = evaluate(trainable_->model(), eval_sets_, eval_loader_options(config_));
+  session_->watchdog().enter("evaluation", state_.step);
+  evaluation_ = evaluate(trainable_->model(), eval_sets_, eval_loader_options(config_), *session_);
   last_evaluated_ = state_.step;
-  metrics_->add(EvalMetrics{state_.step, epoch_now(), evaluation_->values()});
+  if (metrics_) {
+    metrics_->add(EvalMetrics{state_.step, epoch_now(), evaluation_->values()});
+  }
   log_info("step {}: eval loss {:.4f}, exact match {:.1f}% of {} documents", state_.step,
            evaluation_->loss(), 100 * evaluation_->exact_match(), evaluation_->documents);
   const double value = config_.metric_for_best_model == "eval_exact_match"
@@ -274,8 +334,11 @@ bool Trainer::evaluate_now() {
 }
 
 RunResult Trainer::run() {
-  ProgressLine progress("training", static_cast<std::uint64_t>(state_.max_steps), "steps");
-  progress.start_from(static_cast<std::uint64_t>(state_.step));
+  std::optional<ProgressLine> progress;
+  if (session_->is_main()) {
+    progress.emplace("training", static_cast<std::uint64_t>(state_.max_steps), "steps");
+    progress->start_from(static_cast<std::uint64_t>(state_.step));
+  }
   Interval interval;
   RunResult result;
   const EarlyStoppingOptions stopping = config_.early_stopping();
@@ -290,14 +353,18 @@ RunResult Trainer::run() {
     if (state_.step % config_.logging_steps == 0 || last) {
       const double rate = static_cast<double>(interval.tokens) / seconds_since(interval.began);
       log_step(interval);
-      progress.update(static_cast<std::uint64_t>(state_.step),
-                      fmt::format("loss {:.4f}  {} tokens/s", last_loss_, human_count(rate)));
+      if (progress) {
+        progress->update(static_cast<std::uint64_t>(state_.step),
+                         fmt::format("loss {:.4f}  {} tokens/s", last_loss_, human_count(rate)));
+      }
     }
     if (evaluates &&
         (due(config_.eval_strategy, config_.eval_steps.value_or(config_.save_steps)) || last)) {
       result.end = evaluate_now() && !last ? RunEnd::kStoppedEarly : RunEnd::kFinished;
     }
-    if (StopSignals::requested() && !last) {
+    // Several ranks act on what they have agreed on, or one would leave and the others wait.
+    stop_ = stop_ || (session_->size() == 1 && StopSignals::requested());
+    if (stop_ && !last) {
       result.end = RunEnd::kStoppedBySignal;
     }
     const bool leaving = last || result.end != RunEnd::kFinished;
@@ -306,7 +373,9 @@ RunResult Trainer::run() {
       save_checkpoint();
     }
   }
-  progress.finish();
+  if (progress) {
+    progress->finish();
+  }
   if (result.end == RunEnd::kStoppedBySignal && last_saved_ != state_.step) {
     save_checkpoint();
   }
@@ -314,7 +383,15 @@ RunResult Trainer::run() {
   result.loss = last_loss_;
   result.evaluation = evaluation_;
   if (result.end != RunEnd::kStoppedBySignal) {
-    result.final_folder = write_final();
+    session_->together(
+        "saving",
+        [&] {
+          result.final_folder = fs::path(config_.output_dir) / "final";
+          if (session_->is_main()) {
+            result.final_folder = write_final();
+          }
+        },
+        state_.step);
   }
   return result;
 }

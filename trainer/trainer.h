@@ -1,6 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <exception>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,7 +13,9 @@
 #include "base/progress.h"
 #include "data/loader.h"
 #include "data/tokenizer.h"
+#include "distributed/session.h"
 #include "trainer/checkpoint.h"
+#include "trainer/checkpoint_find.h"
 #include "trainer/evaluate.h"
 #include "trainer/memory_plan.h"
 #include "trainer/metrics.h"
@@ -33,9 +38,14 @@ struct RunResult {
 
 /// One training run: from its config to OUT/final, with checkpoints on the way. Resumes by itself.
 /// Construction loads everything and checks it; run() trains.
+///
+/// Of several ranks each makes one of these and calls the same. They share each global batch, add
+/// up their gradients, and update alike; rank 0 alone writes. OUT, the model and the data are
+/// folders that all of them see. An error on one rank is thrown on all.
 class Trainer {
  public:
-  Trainer(FileSystem& files, RunConfig config);
+  /// `session` must outlive the trainer; none: one rank.
+  Trainer(FileSystem& files, RunConfig config, distributed::Session* session = nullptr);
   ~Trainer();
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
@@ -48,20 +58,34 @@ class Trainer {
 
  private:
   struct GlobalBatch {
-    std::vector<data::MicroBatch> micro;
-    std::int64_t tokens = 0;
+    std::vector<data::MicroBatch> micro;  ///< this rank's: number rank, rank + size, … of the batch
+    std::int64_t count = 0;               ///< micro-batches of all ranks
+    std::int64_t tokens = 0;              ///< of all ranks, as are the next two
     std::int64_t trained_tokens = 0;
+    double flops = 0;
   };
   struct Interval;
 
+  void prepare();
   void open_data();
+  void load();
+  [[nodiscard]] std::map<std::string, std::string> fingerprints() const;
+  [[nodiscard]] std::int64_t micro_batches_per_step() const;
   void restore();
+  void take_up(const std::optional<ResumePoint>& point);
   [[nodiscard]] std::int64_t planned_steps() const;
   [[nodiscard]] std::int64_t steps_in_epoch(std::int64_t epoch) const;
   [[nodiscard]] GlobalBatch next_global_batch();
   /// A micro-batch as the passes take it: whole, or in pieces where memory asks for it.
   [[nodiscard]] std::vector<data::MicroBatch> passes_of(const data::MicroBatch& micro) const;
-  [[nodiscard]] double accumulate(const GlobalBatch& batch);
+  [[nodiscard]] std::vector<double> accumulate(const GlobalBatch& batch);
+  [[nodiscard]] double add_up(const GlobalBatch& batch, Interval& interval);
+  void agree_on_batch(GlobalBatch& batch, std::exception_ptr failed);
+  [[nodiscard]] double agree_on_losses(const GlobalBatch& batch, std::vector<double> losses,
+                                       std::exception_ptr failed, double seconds,
+                                       Interval& interval);
+  void check_in_step();
+  void warn_of_stragglers(const Interval& interval);
   void update(const GlobalBatch& batch, Interval& interval);
   void handle_non_finite(double loss, double norm);
   void log_step(Interval& interval);
@@ -69,13 +93,19 @@ class Trainer {
   /// Whether to stop early.
   bool evaluate_now();
   void save_checkpoint();
+  void write_checkpoint();
   [[nodiscard]] fs::path write_final();
   [[nodiscard]] double epoch_now() const;
-  [[nodiscard]] double model_flops(const GlobalBatch& batch) const;
+  [[nodiscard]] double model_flops(const std::vector<data::MicroBatch>& micro) const;
   void load_tensors(const fs::path& folder, bool moments);
 
   FileSystem& files_;
   RunConfig config_;
+  std::unique_ptr<distributed::Session> own_session_;  ///< where none was given
+  distributed::Session* session_;
+  std::optional<c10::Device> device_;
+  at::ScalarType dtype_ = at::kFloat;
+  model::Qwen3Config model_config_;
   std::unique_ptr<data::Tokenizer> tokenizer_;
   std::vector<std::shared_ptr<const data::ShardSet>> train_sets_;
   std::vector<std::shared_ptr<const data::ShardSet>> eval_sets_;
@@ -90,6 +120,9 @@ class Trainer {
   std::int64_t last_saved_ = -1;
   std::int64_t last_evaluated_ = -1;
   double last_loss_ = 0;
+  bool stop_ = false;  ///< all ranks have agreed to stop
+  std::chrono::steady_clock::time_point last_straggler_warning_{};
+  std::string datasets_signature_;
   std::string summary_;
 };
 

@@ -23,10 +23,32 @@ model::TensorSpec flat_spec(const char* name, const at::Tensor& flat) {
 }  // namespace
 
 void Trainer::restore() {
-  const auto point = find_resume_point(files_, config_.output_dir, config_.resume_from_checkpoint);
+  std::optional<ResumePoint> point;
+  session_->together("resume", [&] {
+    point = find_resume_point(files_, config_.output_dir, config_.resume_from_checkpoint);
+  });
+  const std::vector<std::int64_t> steps =
+      session_->group().gather(point ? point->state.step : std::int64_t{-1}, "resume");
+  for (std::size_t rank = 1; rank < steps.size(); ++rank) {
+    if (steps[rank] != steps[0]) {
+      const auto text = [](std::int64_t step) {
+        return step < 0 ? std::string("none") : fmt::format("that of step {}", step);
+      };
+      fail_config(
+          "the newest whole checkpoint in {} is {} for rank 0 and {} for rank {}; output_dir must "
+          "be one folder that all ranks share",
+          config_.output_dir, text(steps[0]), text(steps[rank]), rank);
+    }
+  }
+  session_->together("resume", [&] { take_up(point); });
+}
+
+void Trainer::take_up(const std::optional<ResumePoint>& point) {
   if (point) {
     check_same_run(point->state, state_.identity, state_.settings, point->folder.string());
-    set_newer_aside(files_, config_.output_dir, config_.resume_from_checkpoint, *point);
+    if (session_->is_main()) {
+      set_newer_aside(files_, config_.output_dir, config_.resume_from_checkpoint, *point);
+    }
     const auto identity = state_.identity;
     const auto settings = state_.settings;
     state_ = point->state;
@@ -43,6 +65,9 @@ void Trainer::restore() {
   loader_ =
       std::make_unique<data::Loader>(train_sets_, train_loader_options(config_),
                                      data::LoaderState{state_.loader_epoch, state_.loader_batch});
+  if (!session_->is_main()) {
+    return;
+  }
   const fs::path out = config_.output_dir;
   files_.make_folders(out);
   cut_metrics(files_, out / "metrics.jsonl", state_.step);
@@ -73,11 +98,26 @@ void Trainer::load_tensors(const fs::path& folder, bool moments) {
 
 void Trainer::save_checkpoint() {
   const TracePhase phase("saving");
+  check_in_step();
+  session_->together(
+      "saving",
+      [this] {
+        if (session_->is_main()) {
+          write_checkpoint();
+        }
+      },
+      state_.step);
+  last_saved_ = state_.step;
+}
+
+// By rank 0, for all.
+void Trainer::write_checkpoint() {
   const data::LoaderState at = loader_->state();
   state_.loader_epoch = at.epoch;
   state_.loader_batch = at.batch;
   state_.epoch = epoch_now();
   state_.counters["updates"] = optimizer_->steps();
+  state_.counters["micro_batches_per_step"] = micro_batches_per_step();
   state_.log_history = metrics_->history();
   CheckpointWriter writer(files_, config_.output_dir, state_.step);
   trainable_->save(writer.files(), writer.folder());
@@ -92,7 +132,6 @@ void Trainer::save_checkpoint() {
   }
   writer.add_tensors(kOptimizerFile, tensors);
   const fs::path folder = writer.commit(state_);
-  last_saved_ = state_.step;
   log_debug("saved {}", folder.string());
   if (config_.save_total_limit) {
     const bool has_best = state_.best.value.has_value();
