@@ -42,6 +42,10 @@ Loader::Loader(std::vector<std::shared_ptr<const ShardSet>> sets, const LoaderOp
                LoaderState start)
     : options_(checked(options)), documents_(std::move(sets), options_) {
   state_ = normalised(start);
+  read_ahead();
+}
+
+void Loader::read_ahead() {
   prefetcher_ = std::make_unique<Prefetcher>(
       [this, done = state_]() mutable {
         MicroBatch batch = assemble(after(done, options_.rank));
@@ -49,6 +53,12 @@ Loader::Loader(std::vector<std::shared_ptr<const ShardSet>> sets, const LoaderOp
         return batch;
       },
       kPrefetch);
+}
+
+void Loader::seek(LoaderState state) {
+  prefetcher_.reset();
+  state_ = normalised(state);
+  read_ahead();
 }
 
 Loader::~Loader() = default;

@@ -45,6 +45,9 @@ class Loader {
   /// After the batches that next() has given and those of the other ranks beside them, however far
   /// the thread has read ahead.
   [[nodiscard]] LoaderState state() const { return state_; }
+  /// Goes on at another place, as a new loader would, but does not read the documents' lengths
+  /// again. For ranks that end an epoch together though its batches do not go round evenly.
+  void seek(LoaderState state);
   /// Batches of an epoch, for all ranks together; packing makes it differ a little from epoch to
   /// epoch.
   [[nodiscard]] std::int64_t batches_in_epoch(std::int64_t epoch) const;
@@ -57,6 +60,7 @@ class Loader {
   [[nodiscard]] std::int64_t overlong_documents() const { return documents_.overlong(); }
 
  private:
+  void read_ahead();
   [[nodiscard]] std::shared_ptr<const EpochPlan> plan(std::int64_t epoch) const;
   [[nodiscard]] LoaderState normalised(LoaderState state) const;
   [[nodiscard]] LoaderState after(LoaderState state, std::int64_t batches) const;

@@ -78,19 +78,19 @@ Evaluation evaluate(model::Qwen3Model& model,
   std::vector<BatchCounts> mine;
   std::exception_ptr failed;
   try {
-    data::Loader loader(sets, options);
+    data::LoaderOptions own = options;
+    own.rank = session.rank();
+    own.world_size = session.size();
+    data::Loader loader(sets, own);
     batches = loader.batches_in_epoch(0);
     mine.resize(static_cast<std::size_t>((batches + session.size() - 1) / session.size()));
     std::optional<ProgressLine> progress;
     if (session.is_main()) {
       progress.emplace("evaluating", static_cast<std::uint64_t>(batches), "batches");
     }
-    for (std::int64_t i = 0; i < batches; ++i) {
+    for (std::int64_t i = session.rank(); i < batches; i += session.size()) {
       const data::MicroBatch micro = loader.next();
       session.watchdog().tick();
-      if (i % session.size() != session.rank()) {
-        continue;
-      }
       const model::PackedBatch batch = model::make_packed_batch(
           micro.tokens, micro.mask, micro.cu_seqlens, model.config().vocab_size, model.device());
       const model::TargetScores scores = model.target_scores(batch);

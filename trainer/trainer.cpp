@@ -156,13 +156,13 @@ Trainer::GlobalBatch Trainer::next_global_batch() {
     const data::LoaderState at = loader_->state();
     batch.count =
         std::min(micro_batches_per_step(), loader_->batches_in_epoch(at.epoch) - at.batch);
-    for (std::int64_t i = 0; i < batch.count; ++i) {
-      data::MicroBatch micro = loader_->next();
-      if (i % session_->size() == session_->rank()) {
-        batch.tokens += static_cast<std::int64_t>(micro.tokens.size());
-        batch.trained_tokens += micro.trained_tokens;
-        batch.micro.push_back(std::move(micro));
-      }
+    for (std::int64_t i = session_->rank(); i < batch.count; i += session_->size()) {
+      batch.micro.push_back(loader_->next());
+      batch.tokens += static_cast<std::int64_t>(batch.micro.back().tokens.size());
+      batch.trained_tokens += batch.micro.back().trained_tokens;
+    }
+    if (batch.count < micro_batches_per_step() && session_->size() > 1) {
+      loader_->seek({at.epoch + 1, 0});  // some ranks may have had a micro-batch less
     }
     batch.flops = model_flops(batch.micro);
   } catch (...) {
@@ -378,6 +378,10 @@ RunResult Trainer::run() {
   }
   if (result.end == RunEnd::kStoppedBySignal && last_saved_ != state_.step) {
     save_checkpoint();
+  }
+  if (session_->size() > 1) {
+    log_debug("rank {} has sent {} bytes to the others", session_->rank(),
+              session_->group().bytes_sent());
   }
   result.step = state_.step;
   result.loss = last_loss_;

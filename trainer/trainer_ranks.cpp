@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "distributed/scaling.h"
 #include "trainer/interval.h"
 #include "trainer/signals.h"
 #include "trainer/trainer.h"
@@ -34,6 +35,9 @@ struct StepPart {
   std::int32_t failed = 0;
   std::int32_t stop = 0;
 };
+
+static_assert(sizeof(BatchPart) == distributed::kBatchMessage &&
+              sizeof(StepPart) == distributed::kStepMessage);
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

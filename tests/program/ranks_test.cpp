@@ -2,10 +2,12 @@
 
 #include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
 #include "base/json.h"
+#include "distributed/scaling.h"
 #include "model/safetensors.h"
 #include "tests/program/rank_program.h"
 
@@ -167,6 +169,39 @@ TEST(Ranks, ALossThatIsNotFiniteOnOneRankStopsAllBeforeTheUpdate) {
   run_ranks(2, shared_run(temp / "none", 2, {"max_steps=1", "nonfinite=skip"}), options, 0);
   EXPECT_EQ(trained, content(temp / "none/final/adapter_model.safetensors"));  // nothing changed it
 }
+
+// What a rank says at its end that it has sent.
+std::uint64_t bytes_sent(const ProcessResult& result) {
+  const std::string before = "has sent ";
+  const std::size_t at = result.err.find(before);
+  EXPECT_NE(at, std::string::npos) << result.err;
+  return at == std::string::npos ? 0 : std::stoull(result.err.substr(at + before.size()));
+}
+
+class ScalingRun : public ::testing::TestWithParam<int> {};
+
+TEST_P(ScalingRun, AStepSendsTheBytesThatTheModelCounts) {
+  const int world = GetParam();
+  const TempFolder temp;
+  ::setenv("WEFT_LOG", "debug", 1);
+  std::vector<std::vector<ProcessResult>> runs;
+  for (const int steps : {2, 5}) {
+    RankedProgram program(world, shared_run(temp / fmt::format("out-{}", steps), world,
+                                            {fmt::format("max_steps={}", steps)}));
+    runs.push_back(program.wait_all());
+  }
+  ::unsetenv("WEFT_LOG");
+  const auto optimizer = model::SafetensorsFile::open(
+      posix_file_system(), temp / "out-2/checkpoint-000002/optimizer.safetensors");
+  const std::int64_t gradients = optimizer.info("values").shape.at(0);
+  for (int rank = 0; rank < world; ++rank) {
+    const auto r = static_cast<std::size_t>(rank);
+    EXPECT_EQ(bytes_sent(runs[1][r]) - bytes_sent(runs[0][r]),
+              3 * distributed::step_bytes(rank, world, gradients, 12))
+        << "rank " << rank << " of " << world;
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Ranks, ScalingRun, ::testing::Values(2, 3, 4));
 
 class OneIsTold : public ::testing::TestWithParam<int> {};
 

@@ -1,0 +1,120 @@
+#include "distributed/scaling.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace weft::distributed {
+namespace {
+
+constexpr int kMessages = 4;  // batch, losses' header, losses, norm
+
+struct Model {
+  const char* name;
+  double parameters;
+  double adapter;  // LoRA, rank 32, all projections
+};
+
+// From the published configs: L·r·(sum over projections of in + out).
+constexpr std::array<Model, 4> kModels = {{{"Qwen3-0.6B", 0.60e9, 20.2e6},
+                                           {"Qwen3-4B", 4.02e9, 66.1e6},
+                                           {"Qwen3-8B", 8.19e9, 87.3e6},
+                                           {"Qwen3-32B", 32.8e9, 268.4e6}}};
+constexpr std::array<int, 9> kGpus = {1, 2, 4, 8, 16, 64, 256, 512, 1024};
+
+// 400 TFLOP/s of bf16 is about 40% of an H100's peak, 450 GB/s its NVLink, 50 GB/s one 400 Gb/s
+// port.
+constexpr Cluster kH100{400e12, 450e9, 50e9, 3e-6, 10e-6, 8};
+
+std::string table(double tokens) {
+  std::string text = "| GPUs |";
+  std::string rule = "| ---: |";
+  for (const Model& model : kModels) {
+    text += fmt::format(" {} |", model.name);
+    rule += " ---: |";
+  }
+  text += "\n" + rule + "\n";
+  for (const int gpus : kGpus) {
+    text += fmt::format("| {} |", gpus);
+    for (const Model& model : kModels) {
+      const StepTime time =
+          step_time(kH100, gpus, 4 * model.parameters * tokens, 4 * model.adapter);
+      text += fmt::format(" {:.0f} + {:.1f} ms, {:.2f}% |", 1e3 * time.compute,
+                          1e3 * time.communication, 100 * time.share());
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::uint64_t step_bytes(int rank, int size, std::int64_t gradients, std::int64_t micro_batches) {
+  const std::int64_t own = gradients / size + (rank < gradients % size ? 1 : 0);
+  const auto peers = static_cast<std::uint64_t>(size - 1);
+  const auto rows = static_cast<std::uint64_t>((micro_batches + size - 1) / size);
+  return 4 * (static_cast<std::uint64_t>(gradients - own) +
+              static_cast<std::uint64_t>(own) * peers) +
+         peers * (kBatchMessage + kStepMessage + 8 * rows + kNormMessage);
+}
+
+double all_reduce_seconds(const Cluster& cluster, int gpus, double bytes) {
+  if (gpus == 1) {
+    return 0;
+  }
+  const bool one_node = gpus <= cluster.gpus_per_node;
+  const double rate = one_node ? cluster.link : cluster.network;
+  const double hop = one_node ? cluster.link_latency : cluster.network_latency;
+  const double world = gpus;
+  const double ring = 2 * (world - 1) / world * bytes / rate + 2 * (world - 1) * hop;
+  const double tree = 2 * bytes / rate + 2 * std::log2(world) * hop;
+  return std::min(ring, tree);
+}
+
+StepTime step_time(const Cluster& cluster, int gpus, double flops, double gradient_bytes) {
+  StepTime time;
+  time.compute = flops / cluster.flops;
+  if (gpus > 1) {
+    const double hop =
+        gpus <= cluster.gpus_per_node ? cluster.link_latency : cluster.network_latency;
+    time.communication = all_reduce_seconds(cluster, gpus, gradient_bytes) +
+                         kMessages * std::log2(static_cast<double>(gpus)) * hop;
+  }
+  return time;
+}
+
+std::string scaling_markdown() {
+  return "# Scaling: a model of a step's time\n\n"
+         "Computed, not measured on a cluster: `distributed/scaling.cpp` makes this page, and a "
+         "test "
+         "compares the two. What it rests on and can be measured without one, the bytes that a "
+         "rank "
+         "sends in a step, is held against a real run of two, three and four ranks, to the byte "
+         "(`ScalingRun` in `tests/program/ranks_test.cpp`).\n\n"
+         "A step computes 4 FLOPs for each base weight and token (a frozen base has no weight "
+         "gradients) and adds up the adapter's gradients, 4 bytes each, once. Rank r of W sends "
+         "its "
+         "share of the other ranks' slices and its own slice to all, 2 (W - 1) / W of the buffer, "
+         "and less than 100 bytes to each rank about the batch, the losses and the norm.\n\n"
+         "Assumed, for an H100: 400 TFLOP/s reached, 450 GB/s and 3 µs a hop within a node of "
+         "eight, 50 GB/s and 10 µs a hop between nodes; LoRA of rank 32 on all projections; "
+         "nothing "
+         "hidden behind the backward pass. Each cell: computing + communicating, and the latter's "
+         "share of the step.\n\n"
+         "## 65,536 tokens a GPU and step\n\n" +
+         table(65536) + "\n## 8,192 tokens a GPU and step\n\n" + table(8192) +
+         "\nCommunication stays below 1% of a step where a GPU has some ten thousand tokens a "
+         "step: "
+         "the adapter is a few hundredths of the base at most, and every token passes the whole "
+         "base. With few tokens a step and many nodes it does not; then more "
+         "`gradient_accumulation_steps` do more than a faster network.\n\n"
+         "What the model leaves out: stragglers (a step is as slow as its slowest rank, and "
+         "documents of different lengths make ranks differ), congestion, loading and saving. The "
+         "small messages go over Gloo between all pairs of ranks, whose handling grows with W: at "
+         "1,024 ranks each rank handles 1,023 of them, which takes milliseconds that are not in "
+         "the table.\n";
+}
+
+}  // namespace weft::distributed

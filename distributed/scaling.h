@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace weft::distributed {
+
+/// Payload that rank `rank` of `size` sends in one training step over Gloo, in bytes: two rounds of
+/// the gradients' slices, and what the ranks tell each other of the batch, the losses and the norm.
+/// `gradients` is the length of the flat fp32 buffer, `micro_batches` those of the whole step.
+[[nodiscard]] std::uint64_t step_bytes(int rank, int size, std::int64_t gradients,
+                                       std::int64_t micro_batches);
+
+/// What the ranks tell each other of a step, beside the gradients, in bytes a rank; the messages'
+/// own structs are held against it where they are defined.
+inline constexpr std::uint64_t kBatchMessage = 32;
+inline constexpr std::uint64_t kStepMessage = 16;
+inline constexpr std::uint64_t kNormMessage = 8;
+
+/// A kind of GPU and how many of them are connected how. Rates are those of one GPU.
+struct Cluster {
+  double flops = 0;            ///< that a step reaches, per second
+  double link = 0;             ///< bytes a second and direction within a node
+  double network = 0;          ///< bytes a second and direction between nodes
+  double link_latency = 0;     ///< seconds a hop
+  double network_latency = 0;  ///< seconds a hop
+  int gpus_per_node = 8;
+};
+
+/// The best of a ring and a double tree for an all-reduce of `bytes`, as NCCL chooses, in seconds:
+/// 2 (W - 1) / W bytes and 2 (W - 1) hops, or 2 bytes and 2 log2 W hops, over the slowest link.
+[[nodiscard]] double all_reduce_seconds(const Cluster& cluster, int gpus, double bytes);
+
+struct StepTime {
+  double compute = 0;        ///< seconds
+  double communication = 0;  ///< seconds, none of it hidden behind the backward pass
+  [[nodiscard]] double share() const { return communication / (compute + communication); }
+};
+
+/// A step of `flops` on each GPU and an all-reduce of `gradient_bytes`, with the small messages of
+/// a step, of which each takes log2 W hops.
+[[nodiscard]] StepTime step_time(const Cluster& cluster, int gpus, double flops,
+                                 double gradient_bytes);
+
+/// docs/scaling.md.
+[[nodiscard]] std::string scaling_markdown();
+
+}  // namespace weft::distributed
