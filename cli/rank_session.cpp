@@ -1,6 +1,7 @@
 #include "cli/rank_session.h"
 
 #include <ATen/Context.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cstdlib>
 
@@ -32,6 +33,9 @@ std::unique_ptr<distributed::Session> open_session(const trainer::RunConfig& con
     set_log_level(LogLevel::kWarning);
   }
   const c10::Device device = trainer::resolve_device(config.device, launch.local_rank);
+  if (device.is_cuda()) {
+    c10::impl::VirtualGuardImpl(device.type()).setDevice(device);  // where NCCL and kernels run
+  }
   distributed::SessionOptions options;
   options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(config.ddp_timeout * 1000));
   options.backend = backend_of(config, launch, device);

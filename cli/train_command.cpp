@@ -65,11 +65,11 @@ void take_folder(FileSystem& files, const Options& options, const trainer::RunCo
 void train(const Options& options) {
   FileSystem& files = posix_file_system();
   trainer::LoadedConfig loaded = trainer::load_run_config(files, options.config, options.overrides);
+  const trainer::RunConfig config = loaded.config;
+  const auto session = open_session(config);
   for (const std::string& note : loaded.notes) {
     log_info("{}", note);
   }
-  const trainer::RunConfig config = loaded.config;
-  const auto session = open_session(config);
   const trainer::StopSignals signals;
   std::optional<trainer::RunLock> lock;
   session->together("setup", [&] {

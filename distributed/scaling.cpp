@@ -105,11 +105,10 @@ std::string scaling_markdown() {
          "share of the step.\n\n"
          "## 65,536 tokens a GPU and step\n\n" +
          table(65536) + "\n## 8,192 tokens a GPU and step\n\n" + table(8192) +
-         "\nCommunication stays below 1% of a step where a GPU has some ten thousand tokens a "
-         "step: "
-         "the adapter is a few hundredths of the base at most, and every token passes the whole "
-         "base. With few tokens a step and many nodes it does not; then more "
-         "`gradient_accumulation_steps` do more than a faster network.\n\n"
+         "\nWith 65,536 tokens a GPU and step communication stays below 1% for every size and "
+         "number: the adapter is a few hundredths of the base at most, and every token passes the "
+         "whole base. With 8,192 it does within a node and not between nodes; there more "
+         "`gradient_accumulation_steps` help as a faster network would.\n\n"
          "What the model leaves out: stragglers (a step is as slow as its slowest rank, and "
          "documents of different lengths make ranks differ), congestion, loading and saving. The "
          "small messages go over Gloo between all pairs of ranks, whose handling grows with W: at "

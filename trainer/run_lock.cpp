@@ -134,7 +134,7 @@ void RunLock::take_over_stale(bool others_are_gone) {
   if (other && other->host != owner_.host && !others_are_gone) {
     refuse(path_, *other, fmt::format("if it is gone, remove {}", path_.string()));
   }
-  if (other && is_alive(*other, owner_)) {
+  if (other && other->host == owner_.host && is_alive(*other, owner_)) {
     refuse(path_, *other, "wait for it, or choose another output_dir");
   }
   if (!files_.exists(path_)) {

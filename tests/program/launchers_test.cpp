@@ -78,6 +78,19 @@ TEST_F(Torchrun, TrainsAsRanksStartedByHandDo) {
             adapter_of_two_ranks(temp_ / "by-hand"));
 }
 
+TEST_F(Torchrun, TheScriptForItStartsTheRanksOfThisNode) {
+  const std::string path =
+      fmt::format("PATH={}:{}", torchrun().parent_path().string(), std::getenv("PATH"));
+  std::vector<std::string> command{"env", path, "NPROC=2", "WEFT=" WEFT_PROGRAM,
+                                   WEFT_SOURCE_DIR "/scripts/cluster/torchrun.sh"};
+  const auto arguments = training(temp_ / "out", {"max_steps=2"});
+  command.insert(command.end(), arguments.begin() + 1, arguments.end());  // it says train itself
+  const ProcessResult result = run_process(command);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("2 ranks by torchrun, gloo"));
+  EXPECT_TRUE(fs::exists(temp_ / "out/final/adapter_model.safetensors"));
+}
+
 TEST_F(Torchrun, StartsAKilledRunAgainWhichGoesOnByItself) {
   const ProcessResult result = run_process(
       with_torchrun({"--max-restarts=2", "--monitor-interval=0.1"}, WEFT_FAULTY_PROGRAM,
@@ -165,6 +178,33 @@ TEST(Slurm, SrunTrainsAsRanksStartedByHandDo) {
   EXPECT_THAT(result.err, HasSubstr("2 ranks by slurm, gloo"));
   EXPECT_EQ(content(temp / "out/final/adapter_model.safetensors"),
             adapter_of_two_ranks(temp / "by-hand"));
+}
+
+TEST(Slurm, TheBatchScriptTrainsOnTheNodesOfItsJob) {
+  const TempFolder temp;
+  std::vector<std::string> command{"env",
+                                   "WEFT=" WEFT_PROGRAM,
+                                   WEFT_SOURCE_DIR "/tests/program/one_node_slurm.sh",
+                                   (temp / "slurm").string(),
+                                   "sbatch",
+                                   "--wait",
+                                   "--nodes=1",
+                                   "--ntasks-per-node=2",
+                                   "--gpus-per-node=0",
+                                   "--cpus-per-task=1",
+                                   "--time=5",
+                                   "--signal=TERM@60",
+                                   "--output=" + (temp / "log").string(),
+                                   WEFT_SOURCE_DIR "/scripts/cluster/slurm.sbatch"};
+  const auto arguments = training(temp / "out", {"max_steps=2"});
+  command.insert(command.end(), arguments.begin() + 1, arguments.end());
+  const ProcessResult result = run_process(command);
+  if (result.exit_code == 77) {
+    GTEST_SKIP() << result.err;
+  }
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(content(temp / "log"), HasSubstr("2 ranks by slurm, gloo"));
+  EXPECT_TRUE(fs::exists(temp / "out/final/adapter_model.safetensors"));
 }
 
 }  // namespace

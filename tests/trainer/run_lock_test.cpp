@@ -104,6 +104,15 @@ TEST_F(RunLockTest, LockOfAnotherHostIsNeverTakenOver) {
               AllOf(HasSubstr("node-17"), HasSubstr("if it is gone, remove " + lock_.string())));
 }
 
+TEST_F(RunLockTest, WhoKnowsThatEarlierProcessesAreGoneTakesItOverFromAnyHost) {
+  RunOwner owner = this_process();
+  owner.host = "node-17";
+  write_lock(owner);
+  RunOwner me = this_process();
+  const RunLock lock(files_, out_, me, /*others_are_gone=*/true);
+  EXPECT_EQ(read_json(files_, lock_)["run_id"], me.run_id);
+}
+
 TEST_F(RunLockTest, TornLockIsTakenOver) {
   files_.make_folders(out_);
   publish_file(files_, lock_, std::string_view("{\"pid\": 1"));
