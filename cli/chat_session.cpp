@@ -48,7 +48,7 @@ std::string ChatSession::answer(const std::string& user, bool live) {
     row["enable_thinking"] = false;
   }
   const data::RenderedChat prompt =
-      data::render_chat(tokenizer, row, data::ChatOptions{}, "the conversation");
+      data::render_chat(tokenizer, row, loaded_.chat, "the conversation");
   TokenPrinter printer(tokenizer, live);
   last_ = trainer::generate(*loaded_.model, prompt.ids, sampling_,
                             [&](std::int32_t id) { printer.add(id); });

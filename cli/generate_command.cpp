@@ -116,7 +116,7 @@ void generate_lines(const Options& options, const LoadedModel& loaded,
       if (!options.thinking) {
         row["enable_thinking"] = false;
       }
-      ids = data::render_chat(*loaded.tokenizer, row, data::ChatOptions{}, where).ids;
+      ids = data::render_chat(*loaded.tokenizer, row, loaded.chat, where).ids;
     } else {
       loaded.tokenizer->encode(json_string(row, "prompt", where), data::SpecialTokens::kParse, ids);
     }

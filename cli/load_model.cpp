@@ -25,6 +25,7 @@ LoadedModel load_model(FileSystem& files, const ModelOptions& options) {
   const at::ScalarType dtype = trainer::resolve_dtype(options.dtype, device);
   LoadedModel loaded;
   loaded.tokenizer = trainer::load_model_tokenizer(files, options.model);
+  loaded.chat.format = data::find_chat_template(files, options.model);
   trainer::BaseModel base = trainer::load_base_model(files, options.model, dtype, device);
   if (!options.adapter.empty()) {
     loaded.adapters = std::make_unique<adapters::LoraAdapters>(adapters::read_peft_adapter(

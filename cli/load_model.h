@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/file_system.h"
+#include "data/chat_options.h"
 #include "data/tokenizer.h"
 #include "model/generation_config.h"
 
@@ -38,6 +39,7 @@ struct LoadedModel {
   std::unique_ptr<adapters::LoraAdapters>
       adapters;  ///< owns what the model's adapters are views of
   std::unique_ptr<data::Tokenizer> tokenizer;
+  data::ChatOptions chat;  ///< the format that the folder's chat template writes
 };
 [[nodiscard]] LoadedModel load_model(FileSystem& files, const ModelOptions& options);
 

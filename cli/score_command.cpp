@@ -39,7 +39,7 @@ std::vector<std::int32_t> ids_of(const Json& row, const std::string& where,
   } else if (row.contains("text")) {
     loaded.tokenizer->encode(json_string(row, "text", where), data::SpecialTokens::kPlain, ids);
   } else {
-    ids = data::render_chat(*loaded.tokenizer, row, data::ChatOptions{}, where).ids;
+    ids = data::render_chat(*loaded.tokenizer, row, loaded.chat, where).ids;
   }
   if (static_cast<std::int64_t>(ids.size()) > loaded.model->config().max_position_embeddings) {
     fail_data("{}: {} tokens are more than the model's {} positions", where, ids.size(),

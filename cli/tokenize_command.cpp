@@ -81,10 +81,10 @@ TokenizeConfig read_config(FileSystem& files, const Options& options) {
   return config;
 }
 
-data::TokenizeOptions tokenize_options(const TokenizeConfig& config) {
+data::TokenizeOptions tokenize_options(FileSystem& files, const TokenizeConfig& config) {
   data::TokenizeOptions options;
   options.max_length = config.max_length;
-  config.settings.apply(options);
+  config.settings.apply(options, files, config.model);
   options.shards.shard_tokens = config.shard_tokens;
   options.shards.compress = config.compress;
   options.threads = static_cast<int>(config.threads);
@@ -151,7 +151,7 @@ void report(const std::string& folder, const data::TokenizeResult& result) {
 void tokenize_into(FileSystem& files, const TokenizeConfig& config,
                    const data::Tokenizer& tokenizer, const std::string& folder,
                    std::optional<data::ValidationSplit> split) {
-  data::TokenizeOptions tokenize = tokenize_options(config);
+  data::TokenizeOptions tokenize = tokenize_options(files, config);
   tokenize.split = split;
   std::unique_ptr<ProgressLine> progress;
   tokenize.progress = [&](const data::TokenizeProgress& at) {

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "data/chat.h"
 #include "data/sentencepiece_training.h"
+#include "data/tokenize_config.h"
 #include "data/tokenizer.h"
 
 namespace weft::cli {
@@ -84,7 +85,7 @@ struct Options {
   std::string model;
   std::string special = "plain";
   bool skip_special = false;
-  bool last_turn_only = false;
+  data::TokenizeSettings chat;
   std::vector<std::string> corpus;
   std::string out;
   data::SentencePieceTraining training;
@@ -115,19 +116,30 @@ void run_decode(const Options& options) {
   });
 }
 
+void append_chat(std::string& out, const data::RenderedChat& chat) {
+  out += "{\"text\": ";
+  out += dump_json(chat.text);
+  out += ", \"ids\": ";
+  append_list(out, chat.ids);
+  out += ", \"mask\": ";
+  append_list(out, chat.mask);
+  out += '}';
+}
+
 void run_chat(const Options& options) {
-  const auto tokenizer = data::load_tokenizer(posix_file_system(), options.model);
-  const data::ChatOptions chat_options{.last_turn_only = options.last_turn_only,
-                                       .content = special_of(options)};
+  FileSystem& files = posix_file_system();
+  const auto tokenizer = data::load_tokenizer(files, options.model);
+  data::TokenizeSettings settings = options.chat;
+  settings.special_tokens = options.special;
+  const data::ChatOptions chat_options = settings.chat_options(files, options.model);
   for_each_row([&](const Json& row, const std::string& name, std::string& out) {
-    const data::RenderedChat chat = data::render_chat(*tokenizer, row, chat_options, name);
-    out += "{\"text\": ";
-    out += dump_json(chat.text);
-    out += ", \"ids\": ";
-    append_list(out, chat.ids);
-    out += ", \"mask\": ";
-    append_list(out, chat.mask);
-    out += '}';
+    bool first = true;
+    for (const data::RenderedChat& chat :
+         data::render_chat_samples(*tokenizer, row, chat_options, name)) {
+      if (!first) out += '\n';
+      first = false;
+      append_chat(out, chat);
+    }
   });
 }
 
@@ -157,6 +169,28 @@ void add_special(CLI::App& verb, Options& options) {
       ->capture_default_str();
 }
 
+/// The run config's keys about chats. Here one row gives one line unless the user asks for more.
+void add_chat(CLI::App& verb, data::TokenizeSettings& chat) {
+  chat.multi_turn_reasoning = "template";
+  const auto choice = [&](const char* flag, std::string& value, std::vector<std::string> words,
+                          const char* description) {
+    verb.add_option(flag, value, description)
+        ->check(CLI::IsMember(std::move(words)))
+        ->capture_default_str();
+  };
+  choice("--chat-template", chat.chat_template,
+         {"auto", "qwen3", "qwen3-instruct-2507", "qwen3-thinking-2507"},
+         "format; auto: that of the model's own template");
+  choice("--train-on", chat.train_on, {"assistant", "last", "all"}, "turns that the mask marks");
+  verb.add_flag("--last-turn-only", chat.last_turn_only, "the same as --train-on last");
+  choice("--empty-think", chat.empty_think, {"auto", "train", "prompt", "omit"},
+         "empty think blocks: marked, not marked, or left out");
+  choice("--multi-turn-reasoning", chat.multi_turn_reasoning,
+         {"auto", "template", "split", "keep", "strip"},
+         "reasoning before the last question; split gives a line for each marked turn");
+  verb.add_flag("!--no-train-end-of-turn", chat.train_end_of_turn, "do not mark <|im_end|>");
+}
+
 void add_train(CLI::App& verb, Options& options) {
   verb.add_option("corpus", options.corpus, "text or .jsonl files")->required();
   verb.add_option("--out", options.out, "folder for tokenizer.model")->required();
@@ -184,8 +218,7 @@ void add_tokenizer_command(CLI::App& app) {
                options, run_chat);
   add_model(*chat, *options);
   add_special(*chat, *options);
-  chat->add_flag("--last-turn-only", options->last_turn_only,
-                 "mask every assistant turn but the last");
+  add_chat(*chat, options->chat);
   CLI::App* train =
       add_verb(*tokenizer, "train", "Train a SentencePiece model on files", options, run_train);
   add_train(*train, *options);

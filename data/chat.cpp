@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "base/error.h"
 #include "data/chat_segments.h"
@@ -21,8 +22,8 @@ std::string text_of(std::span<const ChatSegment> segments) {
 /// cuts.
 class ChatEncoder {
  public:
-  ChatEncoder(const Tokenizer& tokenizer, const ChatOptions& options, std::string_view name)
-      : tokenizer_(tokenizer), options_(options), name_(name) {}
+  ChatEncoder(const Tokenizer& tokenizer, SpecialTokens content, std::string_view name)
+      : tokenizer_(tokenizer), content_(content), name_(name) {}
 
   void add(const ChatSegment& segment, bool target) {
     if (segment.kind == ChatSegment::Kind::kTag) {
@@ -34,16 +35,13 @@ class ChatEncoder {
       }
       require_text_form(segment.text);
     }
-    if (target && !pending_target_) {
-      target_begin_ = pending_.size();
-      pending_target_ = true;
-    }
+    if (target) targets_.push_back({pending_.size(), pending_.size() + segment.text.size()});
     pending_ += segment.text;
-    // A target is followed by <|im_end|>, so a stretch never goes from target to not.
   }
 
   void finish(RenderedChat& chat) {
     flush();
+    if (!mask_.empty()) mask_[0] = 0;  // nothing is before it
     chat.ids = std::move(ids_);
     chat.mask = std::move(mask_);
   }
@@ -58,63 +56,143 @@ class ChatEncoder {
   void flush() {
     if (pending_.empty()) return;
     const std::size_t begin = ids_.size();
-    tokenizer_.encode(pending_, options_.content, ids_);
+    tokenizer_.encode(pending_, content_, ids_);
     mask_.resize(ids_.size(), 0);
-    if (pending_target_) mark(begin);
+    if (!targets_.empty()) mark(begin);
     pending_.clear();
-    pending_target_ = false;
+    targets_.clear();
   }
 
-  /// Marks the tokens that begin at or after the target's first byte. A token that begins before
-  /// it, such as newlines of the header and of the answer in one, is not the model's to write.
+  /// Marks the tokens whose first byte is a target's. A token that begins before it, such as
+  /// newlines of the header and of the answer in one, is not the model's to write. The last target
+  /// has no end: bringing text into composed form makes it shorter than it was counted.
   void mark(std::size_t begin) {
+    targets_.back().second = std::string::npos;
     std::size_t byte = 0;
+    std::size_t at = 0;
     for (std::size_t i = begin; i < ids_.size(); ++i) {
-      if (byte >= target_begin_) {
-        std::fill(mask_.begin() + static_cast<std::ptrdiff_t>(i), mask_.end(), std::uint8_t{1});
-        return;
-      }
+      while (at < targets_.size() && byte >= targets_[at].second) ++at;
+      if (at == targets_.size()) return;
+      if (byte >= targets_[at].first) mask_[i] = 1;
       byte += tokenizer_.token_bytes(ids_[i]).size();
     }
   }
 
   const Tokenizer& tokenizer_;
-  ChatOptions options_;
+  SpecialTokens content_;
   std::string_view name_;
   std::string pending_;
-  bool pending_target_ = false;
-  std::size_t target_begin_ = 0;
+  std::vector<std::pair<std::size_t, std::size_t>> targets_;  // in pending_, [begin, end)
   std::vector<std::int32_t> ids_;
   std::vector<std::uint8_t> mask_;
 };
 
-/// The message whose turn is trained when only the last one is; all others are not.
-std::size_t last_target(std::span<const ChatSegment> segments) {
-  std::size_t last = 0;
-  for (const ChatSegment& segment : segments) {
-    if (segment.target) last = segment.message;
+/// Which messages are targets.
+std::vector<bool> find_targets(const std::vector<ChatMessage>& messages, TrainOn train_on) {
+  std::vector<bool> targets(messages.size(), train_on == TrainOn::kAll);
+  for (std::size_t i = messages.size(); i-- > 0 && train_on != TrainOn::kAll;) {
+    if (messages[i].role != ChatRole::kAssistant) continue;
+    targets[i] = true;
+    if (train_on == TrainOn::kLast) break;
   }
-  return last;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    targets[i] = messages[i].train.value_or(targets[i]);
+  }
+  return targets;
+}
+
+bool is_target(const ChatSegment& segment, const std::vector<bool>& targets,
+               const ChatOptions& options, bool thinking) {
+  using Part = ChatSegment::Part;
+  const bool wanted = targets[segment.message];
+  switch (segment.part) {
+    case Part::kFrame:
+    case Part::kPrefilled:
+      return options.train_on == TrainOn::kAll && wanted;
+    case Part::kBody:
+      return wanted;
+    case Part::kEnd:
+      return wanted && options.train_end_of_turn;
+    case Part::kEmptyThink:
+      return wanted && (options.empty_think == EmptyThink::kTrain ||
+                        (options.empty_think == EmptyThink::kAuto && thinking));
+  }
+  return false;
+}
+
+RenderedChat render(const Tokenizer& tokenizer, const Conversation& conversation,
+                    const std::vector<bool>& targets, const ChatOptions& options,
+                    std::string_view name) {
+  const std::vector<ChatSegment> segments = chat_segments(conversation, options);
+  // Thinking-2507's template has no such flag.
+  const bool thinking = options.format != ChatTemplate::kQwen3 ||
+                        conversation.enable_thinking.value_or(options.enable_thinking);
+  RenderedChat chat;
+  chat.text = text_of(segments);
+  ChatEncoder encoder(tokenizer, options.content, name);
+  for (const ChatSegment& segment : segments) {
+    encoder.add(segment,
+                segment.message < targets.size() && is_target(segment, targets, options, thinking));
+  }
+  encoder.finish(chat);
+  return chat;
+}
+
+bool is_split(const Conversation& conversation, const std::vector<bool>& targets,
+              const ChatOptions& options) {
+  if (options.reasoning != MultiTurnReasoning::kAuto) {
+    return options.reasoning == MultiTurnReasoning::kSplit;
+  }
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    if (targets[i] && conversation.messages[i].role == ChatRole::kAssistant &&
+        loses_reasoning(conversation, i, options)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+Conversation read_for(const Json& conversation, const ChatOptions& options, std::string_view name) {
+  if (options.format == ChatTemplate::kUnknown) {
+    fail_config(
+        "{}: is a chat, and the model's chat template is none that weft has; say which of qwen3, "
+        "qwen3-instruct-2507 and qwen3-thinking-2507 is meant (chat_template)",
+        name);
+  }
+  return read_conversation(conversation, name);
 }
 
 }  // namespace
 
 RenderedChat render_chat(const Tokenizer& tokenizer, const Json& conversation,
                          const ChatOptions& options, std::string_view name) {
-  const std::vector<ChatSegment> segments = chat_segments(read_conversation(conversation, name));
-  const std::size_t last = last_target(segments);
-  RenderedChat chat;
-  chat.text = text_of(segments);
-  ChatEncoder encoder(tokenizer, options, name);
-  for (const ChatSegment& segment : segments) {
-    encoder.add(segment, segment.target && (!options.last_turn_only || segment.message == last));
-  }
-  encoder.finish(chat);
-  return chat;
+  const Conversation read = read_for(conversation, options, name);
+  return render(tokenizer, read, find_targets(read.messages, options.train_on), options, name);
 }
 
-std::string render_chat_text(const Json& conversation, std::string_view name) {
-  return text_of(chat_segments(read_conversation(conversation, name)));
+std::vector<RenderedChat> render_chat_samples(const Tokenizer& tokenizer, const Json& conversation,
+                                              const ChatOptions& options, std::string_view name) {
+  Conversation rest = read_for(conversation, options, name);
+  const std::vector<bool> targets = find_targets(rest.messages, options.train_on);
+  std::vector<RenderedChat> samples;
+  if (is_split(rest, targets, options)) {
+    rest.add_generation_prompt = false;
+    for (std::size_t i = targets.size(); i-- > 0;) {
+      if (!targets[i] || rest.messages[i].role != ChatRole::kAssistant) continue;
+      rest.messages.resize(i + 1);
+      std::vector<bool> alone(i + 1, false);
+      alone[i] = true;
+      samples.push_back(render(tokenizer, rest, alone, options, name));
+    }
+    std::reverse(samples.begin(), samples.end());
+  }
+  if (samples.empty()) samples.push_back(render(tokenizer, rest, targets, options, name));
+  return samples;
+}
+
+std::string render_chat_text(const Json& conversation, const ChatOptions& options,
+                             std::string_view name) {
+  return text_of(chat_segments(read_for(conversation, options, name), options));
 }
 
 }  // namespace weft::data

@@ -77,6 +77,22 @@ std::vector<ToolCall> read_tool_calls(const Json& message, const std::string& wh
   return calls;
 }
 
+/// Members `train` (true or false) and `weight` (0 or 1, of assistant messages).
+std::optional<bool> read_train(const Json& json, ChatRole role, const std::string& where) {
+  std::optional<bool> train;
+  if (json_find(json, "train") != nullptr) train = json_bool(json, "train", where);
+  if (role != ChatRole::kAssistant || json_find(json, "weight") == nullptr) return train;
+  const double weight = json_number(json, "weight", where);
+  if (weight != 0 && weight != 1) {
+    fail_data("{}: \"weight\" is {}; expected 0 (not trained) or 1", where, weight);
+  }
+  if (train && *train != (weight == 1)) {
+    fail_data("{}: \"train\" and \"weight\" contradict each other", where);
+  }
+  // 1 is what OpenAI's format has by default: it does not ask for more than the run's train_on.
+  return weight == 0 ? std::optional(false) : train;
+}
+
 ChatMessage read_message(const Json& json, const std::string& where) {
   if (!json.is_object()) fail_data("{}: must be an object with \"role\" and \"content\"", where);
   ChatMessage message;
@@ -88,12 +104,14 @@ ChatMessage read_message(const Json& json, const std::string& where) {
       message.reasoning = json_string(json, "reasoning_content", where);
     }
   }
+  message.train = read_train(json, message.role, where);
   message.content = read_content(json, !message.tool_calls.empty(), where);
   return message;
 }
 
-bool read_flag(const Json& json, std::string_view key, bool usual, std::string_view name) {
-  return json_find(json, key) == nullptr ? usual : json_bool(json, key, name);
+std::optional<bool> read_flag(const Json& json, std::string_view key, std::string_view name) {
+  if (json_find(json, key) == nullptr) return std::nullopt;
+  return json_bool(json, key, name);
 }
 
 }  // namespace
@@ -111,8 +129,9 @@ Conversation read_conversation(const Json& json, std::string_view name) {
     if (!tools->is_array()) fail_data("{}: \"tools\" must be a list", name);
     for (const Json& tool : *tools) conversation.tools.push_back(dump_json_python(tool));
   }
-  conversation.add_generation_prompt = read_flag(json, "add_generation_prompt", false, name);
-  conversation.enable_thinking = read_flag(json, "enable_thinking", true, name);
+  conversation.add_generation_prompt =
+      read_flag(json, "add_generation_prompt", name).value_or(false);
+  conversation.enable_thinking = read_flag(json, "enable_thinking", name);
   return conversation;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,9 @@ struct ChatMessage {
   bool has_reasoning = false;  ///< "reasoning_content" is there and not null
   std::string reasoning;
   std::vector<ToolCall> tool_calls;
+  /// What the row says about training on it: its member `train`; false for OpenAI's `weight` 0 of
+  /// an assistant message.
+  std::optional<bool> train;
 };
 
 /// A conversation whose fields have been checked.
@@ -29,7 +33,7 @@ struct Conversation {
   std::vector<ChatMessage> messages;  ///< at least one
   std::vector<std::string> tools;     ///< each as one line of JSON
   bool add_generation_prompt = false;
-  bool enable_thinking = true;
+  std::optional<bool> enable_thinking;  ///< where the row says
 };
 
 /// Reads a conversation as render_chat describes it (chat.h); data Errors start with `name` and

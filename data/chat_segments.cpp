@@ -63,6 +63,17 @@ Answer split_answer(const ChatMessage& message) {
   return answer;
 }
 
+bool has_think_blocks(ChatTemplate format) { return format != ChatTemplate::kQwen3Instruct2507; }
+
+/// What the message says in the format: Instruct-2507 takes its content as it is.
+Answer answer_of(const ChatMessage& message, ChatTemplate format) {
+  return has_think_blocks(format) ? split_answer(message) : Answer{message.content, {}};
+}
+
+std::string_view strip_newlines(std::string_view text) {
+  return strip_newlines_left(strip_newlines_right(text));
+}
+
 /// The last message in which the user asks something, not a tool result put into a user message;
 /// the last message of all if there is none.
 std::size_t last_query(const std::vector<ChatMessage>& messages) {
@@ -77,8 +88,9 @@ std::size_t last_query(const std::vector<ChatMessage>& messages) {
 
 class SegmentWriter {
  public:
-  explicit SegmentWriter(const Conversation& conversation)
+  SegmentWriter(const Conversation& conversation, const ChatOptions& options)
       : conversation_(conversation),
+        options_(options),
         messages_(conversation.messages),
         last_query_(last_query(messages_)) {}
 
@@ -91,9 +103,10 @@ class SegmentWriter {
 
  private:
   using Kind = ChatSegment::Kind;
+  using Part = ChatSegment::Part;
 
   void add(Kind kind, std::string_view text) {
-    if (!text.empty()) segments_.push_back({kind, std::string(text), target_, current_});
+    if (!text.empty()) segments_.push_back({kind, std::string(text), part_, current_});
   }
   void tag(std::string_view name) { add(Kind::kTag, name); }
   void text(std::string_view text) { add(Kind::kText, text); }
@@ -106,8 +119,9 @@ class SegmentWriter {
   }
 
   void end_turn() {
+    part_ = Part::kEnd;
     tag("<|im_end|>");
-    target_ = false;
+    part_ = Part::kFrame;
     text("\n");
   }
 
@@ -119,7 +133,9 @@ class SegmentWriter {
     }
     begin_turn("system");
     if (system) {
+      part_ = Part::kBody;
       content(messages_[0].content);
+      part_ = Part::kFrame;
       text("\n\n");
     }
     text(kToolsBefore);
@@ -134,11 +150,13 @@ class SegmentWriter {
     tag("<tool_call>");
     text(kToolsExample);
     tag("</tool_call>");
-    end_turn();
+    tag("<|im_end|>");
+    text("\n");
   }
 
   void write_turn(const ChatMessage& message) {
     begin_turn(role_name(message.role));
+    part_ = Part::kBody;
     content(message.content);
     end_turn();
   }
@@ -159,17 +177,12 @@ class SegmentWriter {
   }
 
   void write_answer(const ChatMessage& message) {
-    const Answer answer = split_answer(message);
-    const bool last = current_ + 1 == messages_.size();
+    Answer answer = answer_of(message, options_.format);
+    if (options_.reasoning == MultiTurnReasoning::kStrip) answer.reasoning = {};
     begin_turn("assistant");
-    target_ = true;
-    if (current_ > last_query_ && (last || !answer.reasoning.empty())) {
-      tag("<think>");
-      text("\n");
-      content(strip_newlines_left(strip_newlines_right(answer.reasoning)));
-      text("\n");
-      tag("</think>");
-      text("\n\n");
+    part_ = Part::kBody;
+    if (has_block(answer)) {
+      write_think_block(strip_newlines(answer.reasoning));
       content(strip_newlines_left(answer.content));
     } else {
       content(answer.content);
@@ -179,6 +192,29 @@ class SegmentWriter {
       write_tool_call(message.tool_calls[i]);
     }
     end_turn();
+  }
+
+  [[nodiscard]] bool has_block(const Answer& answer) const {
+    if (!has_think_blocks(options_.format)) return false;
+    const bool reasons = !answer.reasoning.empty();
+    if (options_.reasoning == MultiTurnReasoning::kKeep && reasons) return true;
+    const bool last = current_ + 1 == messages_.size();
+    return current_ > last_query_ && (last || reasons);
+  }
+
+  void write_think_block(std::string_view reasoning) {
+    if (reasoning.empty() && options_.empty_think == EmptyThink::kOmit) return;
+    const Part inside = reasoning.empty() ? Part::kEmptyThink : Part::kBody;
+    const bool prefilled = options_.format == ChatTemplate::kQwen3Thinking2507;
+    part_ = prefilled ? Part::kPrefilled : inside;
+    tag("<think>");
+    text("\n");
+    part_ = inside;
+    content(reasoning);
+    text("\n");
+    tag("</think>");
+    text("\n\n");
+    part_ = Part::kBody;
   }
 
   void write_tool_call(const ToolCall& call) {
@@ -202,15 +238,21 @@ class SegmentWriter {
     text("\n");
     tag("<tool_response>");
     text("\n");
+    part_ = Part::kBody;
     content(message.content);
     text("\n");
     tag("</tool_response>");
+    part_ = Part::kFrame;
     if (!is_tool(current_ + 1)) end_turn();
   }
 
   void write_generation_prompt() {
     begin_turn("assistant");
-    if (!conversation_.enable_thinking) {
+    if (options_.format == ChatTemplate::kQwen3Thinking2507) {
+      tag("<think>");
+      text("\n");
+    } else if (options_.format == ChatTemplate::kQwen3 &&
+               !conversation_.enable_thinking.value_or(options_.enable_thinking)) {
       tag("<think>");
       text("\n\n");
       tag("</think>");
@@ -219,17 +261,25 @@ class SegmentWriter {
   }
 
   const Conversation& conversation_;
+  const ChatOptions& options_;
   const std::vector<ChatMessage>& messages_;
   std::size_t last_query_;
   std::size_t current_ = 0;
-  bool target_ = false;
+  Part part_ = Part::kFrame;
   std::vector<ChatSegment> segments_;
 };
 
 }  // namespace
 
-std::vector<ChatSegment> chat_segments(const Conversation& conversation) {
-  return SegmentWriter(conversation).write();
+std::vector<ChatSegment> chat_segments(const Conversation& conversation,
+                                       const ChatOptions& options) {
+  return SegmentWriter(conversation, options).write();
+}
+
+bool loses_reasoning(const Conversation& conversation, std::size_t message,
+                     const ChatOptions& options) {
+  return message <= last_query(conversation.messages) &&
+         !answer_of(conversation.messages[message], options.format).reasoning.empty();
 }
 
 }  // namespace weft::data

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/tokenize_chat_config.h"
 
 namespace weft::data {
 
@@ -216,24 +217,24 @@ std::string write_datasets(const std::vector<TokenizeInput>& inputs) {
 
 }  // namespace
 
-void TokenizeSettings::apply(TokenizeOptions& options) const {
+void TokenizeSettings::apply(TokenizeOptions& options, FileSystem& files,
+                             const fs::path& model_folder) const {
   options.overlong = overlong_from_name(overlong);
-  options.chat.last_turn_only = last_turn_only;
   options.end_token = end_token;
   options.deduplicate = deduplicate;
+  options.chat = chat_options(files, model_folder);
 }
 
 void add_tokenize_keys(Schema& schema, TokenizeSettings* settings) {
   schema.add_choice(
       "overlong", &settings->overlong, {"drop", "truncate", "split", "error"},
       "What becomes of a document longer than max_length; each is counted and reported.");
-  schema.add_bool("last_turn_only", &settings->last_turn_only,
-                  "In chats, train the last assistant turn alone.");
   schema.add_string("end_token", &settings->end_token,
                     "Token after each plain text; empty: <|endoftext|>, or </s> where the "
                     "tokenizer has no such token.");
   schema.add_bool("deduplicate", &settings->deduplicate,
                   "Leave out rows that say the same as an earlier one of any dataset; counted.");
+  add_chat_keys(schema, settings);
 }
 
 Schema::Key datasets_key(std::string name, std::vector<TokenizeInput>* value,

@@ -12,13 +12,23 @@ namespace weft::data {
 /// tokenises its own data have in common.
 struct TokenizeSettings {
   std::string overlong = "drop";
-  bool last_turn_only = false;
   std::string end_token;
   bool deduplicate = false;
+  // Of chats.
+  std::string chat_template = "auto";
+  std::string train_on = "assistant";
+  bool last_turn_only = false;  ///< train_on: last in older words
+  bool train_end_of_turn = true;
+  std::string empty_think = "auto";
+  std::string multi_turn_reasoning = "auto";
+  bool enable_thinking = true;
+  std::string special_tokens = "plain";
 
-  /// Sets the members of `options` that these settings speak of. A config Error for words that
-  /// cannot be.
-  void apply(TokenizeOptions& options) const;
+  /// Sets the members of `options` that these settings speak of; `auto` as chat_template looks into
+  /// `model_folder`. A config Error for words and combinations that cannot be.
+  void apply(TokenizeOptions& options, FileSystem& files, const fs::path& model_folder) const;
+  /// The part of it that is about chats.
+  [[nodiscard]] ChatOptions chat_options(FileSystem& files, const fs::path& model_folder) const;
 };
 
 /// Adds the keys of `settings`, which must outlive the schema.

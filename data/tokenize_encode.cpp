@@ -49,6 +49,10 @@ class SampleEncoder {
       : tokenizer_(tokenizer), options_(options) {}
 
   [[nodiscard]] std::vector<Document> encode(const Sample& sample, std::string_view name) const {
+    // A pair stays a pair, and what was judged as a whole is not taken apart.
+    if (sample.parts.size() == 1 && !sample.desirable && !sample.parts[0].conversation.is_null()) {
+      return encode_samples(sample.parts[0].conversation, name);
+    }
     std::vector<Document> documents;
     for (const Sample::Part& part : sample.parts) {
       Document& document = documents.emplace_back(
@@ -76,6 +80,15 @@ class SampleEncoder {
   [[nodiscard]] Document encode_chat(const Sample::Part& part, std::string_view name) const {
     RenderedChat chat = render_chat(tokenizer_, part.conversation, options_.chat, name);
     return {.ids = std::move(chat.ids), .mask = std::move(chat.mask)};
+  }
+
+  [[nodiscard]] std::vector<Document> encode_samples(const Json& conversation,
+                                                     std::string_view name) const {
+    std::vector<Document> documents;
+    for (RenderedChat& chat : render_chat_samples(tokenizer_, conversation, options_.chat, name)) {
+      documents.push_back({.ids = std::move(chat.ids), .mask = std::move(chat.mask)});
+    }
+    return documents;
   }
 
   /// Looked up when the first text needs it: chats do without.

@@ -2,6 +2,7 @@
 
 #include "base/sha256.h"
 #include "base/text.h"
+#include "data/tokenize_chat_config.h"
 #include "data/tokenize_sources.h"
 
 namespace weft::data {
@@ -50,8 +51,7 @@ Json tokenize_recipe(FileSystem& files, std::span<const TokenizeSource> sources,
                {"shard_tokens", options.shards.shard_tokens},
                {"compress", options.shards.compress},
                {"end_token", options.end_token},
-               {"last_turn_only", options.chat.last_turn_only},
-               {"parse_special", options.chat.content == SpecialTokens::kParse}};
+               {"chats", chat_recipe(options.chat)}};
   if (options.split) {
     json["split"] = {options.split->size, options.split->validation ? "validation" : "train"};
   }

@@ -12,10 +12,10 @@
 namespace weft::trainer {
 namespace {
 
-data::TokenizeOptions tokenize_options(const RunConfig& config) {
+data::TokenizeOptions tokenize_options(FileSystem& files, const RunConfig& config) {
   data::TokenizeOptions options;
   options.max_length = config.max_length;
-  config.tokenize.apply(options);
+  config.tokenize.apply(options, files, config.model_name_or_path);
   return options;
 }
 
@@ -50,7 +50,7 @@ std::string names_of(const std::vector<data::TokenizeInput>& inputs) {
 fs::path tokenised(FileSystem& files, const std::vector<data::TokenizeInput>& inputs,
                    const RunConfig& config, DataPart part, const data::Tokenizer& tokenizer,
                    const fs::path& cache, const std::function<void()>& tick) {
-  data::TokenizeOptions options = tokenize_options(config);
+  data::TokenizeOptions options = tokenize_options(files, config);
   if (config.val_size) {
     options.split = data::ValidationSplit{.size = *config.val_size,
                                           .validation = part == DataPart::kEvaluation};

@@ -213,9 +213,9 @@ TEST_F(TokenizeTest, OtherInputsOrOptionsAreRefusedWithWhatChanged) {
                 ": holds shards of other inputs or options (max_length was null and is 99); remove "
                 "it or choose another");
   TokenizeOptions last_turn;
-  last_turn.chat.last_turn_only = true;
+  last_turn.chat.train_on = TrainOn::kLast;
   EXPECT_THAT(again("one\n", last_turn, tokenizer_),
-              HasSubstr("(last_turn_only was false and is true)"));
+              HasSubstr("(chats: train_on was \"assistant\" and is \"last\")"));
   EXPECT_THAT(again("two\n", {}, tokenizer_), HasSubstr("(dataset 1: files was [[\"a.txt\","));
   EXPECT_THAT(again("one\n", {}, ByteTokenizer('2')), HasSubstr("(tokenizer was \"1111"));
   EXPECT_THAT(texts(), ElementsAre("one"));

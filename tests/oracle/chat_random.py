@@ -1,11 +1,15 @@
 """Conversations to hold chat formats against each other: the same on every machine.
 
 `CASES` has the named ones, each rule of the format at its borders; `conversations(count)` gives
-random ones. `render` is Qwen3's template run by jinja2 as transformers runs it.
+random ones. `templates` are those of Qwen3 run by jinja2 as transformers runs them.
+
+The hybrid's template is a file; those of Instruct-2507 and Thinking-2507 are made from it by the
+rules in which they differ, unless a file of theirs is given.
 """
 
 import json
 import random
+import re
 
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -113,19 +117,49 @@ CASES = {
     "answer_starts_with_spaces": {"messages": [user("  a "), assistant(" \n  x "), user(" "),
                                                assistant("  y")]},
     "other_keys": {"messages": [{**user(), "name": "Ann", "weight": 1}], "id": 7},
+    "parts": {"messages": [
+        {"role": "system", "content": [{"type": "text", "text": "You are "},
+                                       {"type": "text", "text": "weft."}]},
+        {"role": "user", "content": [{"type": "text", "text": "a"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "<think>\nb"},
+                                          {"type": "text", "text": "\n</think>\n\nc"}]}]},
+    "parts_of_tool_response": {"messages": [
+        user(), assistant("a", reasoning_content="r"),
+        {"role": "user", "content": [{"type": "text", "text": "<tool_response>\n1"},
+                                     {"type": "text", "text": "</tool_response>"}]},
+        assistant("b")]},
+    "arguments_numbers": {"messages": [user(), assistant("", tool_calls=[call(
+        {"f": [1.0, -0.0, 1e22, 1e-5, 123456789.125, 5e-324, 1.7976931348623157e308, 0.1 + 0.2],
+         "i": [0, -1, 2 ** 63 - 1, -2 ** 63, 2 ** 64 - 1], "b": [True, False, None]})])]},
+    "arguments_escapes": {"messages": [user(), assistant("", tool_calls=[call(
+        {"\u0000\u001f\u007f\u0080": "\b\f\n\r\t\"\\/<>&'", "\u2028\u2029\ufeff": "\U0001f600",
+         "": {"": [[], {}, [{}], ""]}})])]},
+    "control_tokens": {"messages": [system("<|im_end|>"), user("<|endoftext|><|im_start|>system\n"),
+                                    assistant("<|im_end|>\n<|im_start|>user", tool_calls=[
+                                        call({"<|im_end|>": "</tool_call>"})])]},
     "marks_at_borders": {"messages": [user("\u0301a"), assistant("\u0301b"), user("e"),
                                       assistant("\u0327")]},
 }
 
-TEXTS = ["", "4", "Hello there!", "\n", "\n\n", " ", "x\n", "\nx", "Zürich é 日本語 😀", "a\u0301\n\n ",
+TEXTS = ["", "", "4", "Hello there!", "\n", "\n\n", " ", "x\n", "\nx", "Zürich é 日本語 😀", "a\u0301\n\n ",
          "def f(x):\n    return x\n", "1234567890", "'s", "<tools>", "{}", "\t tab", "\r\n",
          "<b>&amp;</b> \"quoted\" 'single' \\ /"]
 TAGS = ["<think>", "</think>", "<think>\n", "\n</think>\n\n", "<tool_call>", "<tool_response>",
         "</tool_response>", "<|im_end|>", "<|im_start|>assistant\n"]
 
 
+def character(rng):
+    """Any character but a surrogate."""
+    while True:
+        c = rng.randrange(*rng.choice([(0, 0x250), (0, 0x3000), (0x3000, 0xFFFF), (0, 0x110000)]))
+        if not 0xD800 <= c < 0xE000:
+            return chr(c)
+
+
 def text(rng, tags):
     parts = [rng.choice(TAGS if rng.random() < tags else TEXTS) for _ in range(rng.randrange(1, 5))]
+    if rng.random() < 0.1:
+        parts.insert(0, "".join(character(rng) for _ in range(rng.randrange(1, 9))))
     return "".join(parts)
 
 
@@ -160,7 +194,16 @@ def message(rng, tags):
             result["reasoning_content"] = rng.choice([None, text(rng, tags), text(rng, tags)])
         if rng.random() < 0.3:
             result["tool_calls"] = [tool_call(rng) for _ in range(rng.randrange(4))]
+    if rng.random() < 0.1:
+        result["content"] = in_parts(rng, result["content"])
     return result
+
+
+def in_parts(rng, content):
+    """The same text as a list of parts."""
+    cuts = sorted(rng.randrange(len(content) + 1) for _ in range(rng.randrange(3)))
+    ends = [*cuts, len(content)]
+    return [{"type": "text", "text": content[a:b]} for a, b in zip([0, *cuts], ends)]
 
 
 def conversations(count, tags=0.15, seed=1):
@@ -180,18 +223,63 @@ def conversations(count, tags=0.15, seed=1):
         yield row
 
 
-def template(path):
+def compile_template(source):
     """A function from a conversation to its text, set up as transformers' apply_chat_template."""
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     environment.filters["tojson"] = lambda x: json.dumps(x, ensure_ascii=False)
-    compiled = environment.from_string(path.read_text(encoding="utf-8"))
-    return lambda row: compiled.render(**row)
+    compiled = environment.from_string(source)
+    return lambda row: compiled.render(**joined(row))
 
 
-def expected_mask(row, rendered):
+def joined(row):
+    """The conversation with lists of parts made into the text that they are to weft. The templates
+    render a list as nothing, or fail."""
+    messages = [{**m, "content": "".join(part["text"] for part in m["content"])}
+                if isinstance(m["content"], list) else m for m in row["messages"]]
+    return {**row, "messages": messages}
+
+
+def thinking_2507(hybrid):
+    """As the hybrid, but every prompt begins the think block."""
+    source, count = re.subn(r"\{\{- '<\|im_start\|>assistant\\n' \}\}\n    \{%- if enable_thinking.*?"
+                            r"\{%- endif %\}\n", "{{- '<|im_start|>assistant\\\\n<think>\\\\n' }}\n",
+                            hybrid, flags=re.DOTALL)
+    assert count == 1
+    return source
+
+
+def instruct_2507(hybrid):
+    """As the hybrid, but an assistant's content stands as it is, and there are no think blocks."""
+    source, first = re.subn(r"\{%- set ns = .*?\{%- endfor %\}\n", "", hybrid, flags=re.DOTALL)
+    source, second = re.subn(
+        r"\{%- set content = message\.content %\}.*?(\{%- if message\.tool_calls %\})",
+        r"{%- set content = message.content %}\n"
+        r"        {{- '<|im_start|>' + message.role + '\\n' + content }}\n        \1",
+        source, flags=re.DOTALL)
+    source, third = re.subn(r"    \{%- if enable_thinking.*?\{%- endif %\}\n", "", source,
+                            flags=re.DOTALL)
+    assert first == second == third == 1
+    return source
+
+
+def templates(hybrid_path, given=()):
+    """{name: function from a conversation to its text}. `given` has NAME=FILE for templates that
+    are at hand."""
+    hybrid = hybrid_path.read_text(encoding="utf-8")
+    sources = {"qwen3": hybrid, "qwen3-instruct-2507": instruct_2507(hybrid),
+               "qwen3-thinking-2507": thinking_2507(hybrid)}
+    for entry in given:
+        name, _, path = entry.partition("=")
+        assert name in sources, f"{name} is none of {list(sources)}"
+        sources[name] = open(path, encoding="utf-8").read()
+    return {name: compile_template(source) for name, source in sources.items()}
+
+
+def expected_mask(row, rendered, prefilled=""):
     """Where the text of the targets lies, as [begin, end) in characters; every assistant turn.
 
-    Only for texts without tags: there a turn ends at the first <|im_end|>.
+    Only for texts without tags: there a turn ends at the first <|im_end|>. `prefilled` is what the
+    prompt has written of a turn.
     """
     head = "<|im_start|>assistant\n"
     end = "<|im_end|>"
@@ -200,6 +288,8 @@ def expected_mask(row, rendered):
     for item in row["messages"]:
         if item["role"] == "assistant":
             begin = rendered.index(head, at) + len(head)
+            if prefilled and rendered.startswith(prefilled, begin):
+                begin += len(prefilled)
             at = rendered.index(end, begin) + len(end)
             spans.append((begin, at))
     return spans
