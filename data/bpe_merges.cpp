@@ -11,6 +11,10 @@ namespace {
 /// Up to this length shifting arrays beats a heap.
 constexpr std::size_t kShortWord = 48;
 
+constexpr std::uint64_t kMultiplier = 0x9E3779B97F4A7C15;
+constexpr std::int32_t kSmall = 256;
+constexpr int kKnownShift = 64 - 21;  // 256 KiB of bits
+
 std::uint64_t pair_of(std::int32_t left, std::int32_t right) {
   return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
 }
@@ -38,16 +42,23 @@ struct BpeMerges::Candidate {
 BpeMerges::BpeMerges(std::span<const BpeMerge> merges) {
   slots_.resize(std::bit_ceil(std::max<std::size_t>(2 * merges.size(), 2)));
   shift_ = 64 - std::countr_zero(slots_.size());
+  known_.resize((std::uint64_t{1} << (64 - kKnownShift)) / 64);
+  small_.resize(static_cast<std::size_t>(kSmall) * kSmall);
   for (std::size_t rank = 0; rank < merges.size(); ++rank) {
     const BpeMerge& merge = merges[rank];
     const std::uint64_t pair = pair_of(merge.left, merge.right);
-    slots_[slot_of(pair)] = {pair, {static_cast<std::uint32_t>(rank), merge.merged}};
+    const Step step{static_cast<std::uint32_t>(rank), merge.merged};
+    slots_[slot_of(pair)] = {pair, step};
+    const std::uint64_t bit = pair * kMultiplier >> kKnownShift;
+    known_[bit / 64] |= std::uint64_t{1} << bit % 64;
+    if ((merge.left | merge.right) < kSmall) {
+      small_[static_cast<std::size_t>(merge.left * kSmall + merge.right)] = step;
+    }
   }
 }
 
 /// The slot that holds the pair, or the free one where it belongs.
 inline std::size_t BpeMerges::slot_of(std::uint64_t pair) const {
-  constexpr std::uint64_t kMultiplier = 0x9E3779B97F4A7C15;
   std::size_t slot = pair * kMultiplier >> shift_;
   while (slots_[slot].pair != pair && slots_[slot].step.rank != kNone) {
     slot = (slot + 1) & (slots_.size() - 1);
@@ -56,7 +67,11 @@ inline std::size_t BpeMerges::slot_of(std::uint64_t pair) const {
 }
 
 inline BpeMerges::Step BpeMerges::find(std::int32_t left, std::int32_t right) const {
-  return slots_[slot_of(pair_of(left, right))].step;
+  if ((left | right) < kSmall) return small_[static_cast<std::size_t>(left * kSmall + right)];
+  const std::uint64_t pair = pair_of(left, right);
+  const std::uint64_t bit = pair * kMultiplier >> kKnownShift;
+  if ((known_[bit / 64] >> bit % 64 & 1) == 0) return {};
+  return slots_[slot_of(pair)].step;
 }
 
 void BpeMerges::apply(std::vector<std::int32_t>& word) const {

@@ -46,6 +46,12 @@ class BpeMerges {
 
   std::vector<Slot> slots_;
   int shift_ = 0;
+  /// A bit for each pair's hash: most pairs that are asked for are no merges, and the bits stay in
+  /// a processor's cache, which the slots do not.
+  std::vector<std::uint64_t> known_;
+  /// The steps of pairs of ids below 256, which in a byte-level vocabulary are the bytes: by
+  /// left * 256 + right.
+  std::vector<Step> small_;
 };
 
 }  // namespace weft::data

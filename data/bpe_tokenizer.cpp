@@ -59,11 +59,15 @@ std::string BpeTokenizer::fingerprint(const BpeDefinition& definition) const {
 
 void BpeTokenizer::encode(std::string_view text, SpecialTokens special,
                           std::vector<std::int32_t>& out) const {
-  Scratch scratch;
-  if (special == SpecialTokens::kPlain) return encode_raw(text, special, scratch, out);
-  split_at_tokens(
-      text, added_.raw(), [&](std::string_view part) { encode_raw(part, special, scratch, out); },
-      [&](std::int32_t id) { out.push_back(id); });
+  Scratch scratch{.composed = {}, .word = {}, .cache = caches_.take()};
+  if (special == SpecialTokens::kPlain) {
+    encode_raw(text, special, scratch, out);
+  } else {
+    split_at_tokens(
+        text, added_.raw(), [&](std::string_view part) { encode_raw(part, special, scratch, out); },
+        [&](std::int32_t id) { out.push_back(id); });
+  }
+  caches_.give_back(std::move(scratch.cache));
 }
 
 void BpeTokenizer::encode_raw(std::string_view text, SpecialTokens special, Scratch& scratch,
@@ -86,20 +90,25 @@ void BpeTokenizer::encode_piece(std::string_view piece, Scratch& scratch,
     out.push_back(vocabulary_.byte_id(static_cast<std::uint8_t>(piece[0])));
     return;
   }
-  const std::int32_t id = vocabulary_.find(piece);
+  const std::uint64_t hash = BpeVocabulary::hash_of(piece);
+  const std::int32_t id = vocabulary_.find(piece, hash);
   if (id >= 0 && is_whole(piece, id, scratch)) {
     out.push_back(id);
     return;
   }
+  if (const auto ids = scratch.cache->find(piece, hash); !ids.empty()) {
+    out.insert(out.end(), ids.begin(), ids.end());
+    return;
+  }
   merge(piece, scratch.word);
+  scratch.cache->put(piece, hash, scratch.word);
   out.insert(out.end(), scratch.word.begin(), scratch.word.end());
 }
 
 void BpeTokenizer::merge(std::string_view piece, std::vector<std::int32_t>& word) const {
-  word.clear();
-  for (const char byte : piece) {
-    word.push_back(vocabulary_.byte_id(static_cast<std::uint8_t>(byte)));
-  }
+  word.resize(piece.size());
+  std::transform(piece.begin(), piece.end(), word.begin(),
+                 [&](char byte) { return vocabulary_.byte_id(static_cast<std::uint8_t>(byte)); });
   merges_.apply(word);
 }
 

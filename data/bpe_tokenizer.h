@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/bpe_definition.h"
+#include "data/bpe_piece_cache.h"
 #include "data/tokenizer.h"
 
 namespace weft::data {
@@ -34,6 +35,7 @@ class BpeTokenizer final : public Tokenizer {
   struct Scratch {
     std::string composed;
     std::vector<std::int32_t> word;
+    std::unique_ptr<BpePieceCache> cache;
   };
 
   void encode_raw(std::string_view text, SpecialTokens special, Scratch& scratch,
@@ -54,6 +56,7 @@ class BpeTokenizer final : public Tokenizer {
   /// and then a piece that is a token needs no merging.
   enum Whole : std::uint8_t { kUnknown, kYes, kNo };
   std::unique_ptr<std::atomic<std::uint8_t>[]> whole_;
+  mutable BpePieceCaches caches_;
   std::string sha256_;
 };
 

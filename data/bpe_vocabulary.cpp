@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <functional>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -26,10 +25,7 @@ std::array<int, 0x144> build_byte_table() {
   return table;
 }
 
-std::uint32_t hash_of(std::string_view bytes) {
-  const std::uint64_t hash = std::hash<std::string_view>()(bytes);
-  return static_cast<std::uint32_t>(hash ^ hash >> 32);
-}
+std::uint32_t fold(std::uint64_t hash) { return static_cast<std::uint32_t>(hash ^ hash >> 32); }
 
 }  // namespace
 
@@ -92,7 +88,7 @@ void BpeVocabulary::index(std::string_view name) {
   for (std::int32_t id = 0; id < size(); ++id) {
     const std::string_view token = bytes(id);
     if (token.empty()) continue;
-    const std::uint32_t hash = hash_of(token);
+    const std::uint32_t hash = fold(hash_of(token));
     Slot& slot = slots_[slot_of(token, hash)];
     if (slot.id >= 0) {
       fail_data("{}: the token {} stands twice, with ids {} and {}", name, printable(token),
@@ -112,9 +108,9 @@ std::size_t BpeVocabulary::slot_of(std::string_view bytes, std::uint32_t hash) c
   return slot;
 }
 
-std::int32_t BpeVocabulary::find(std::string_view bytes) const {
+std::int32_t BpeVocabulary::find(std::string_view bytes, std::uint64_t hash) const {
   if (slots_.empty() || bytes.size() > longest_) return -1;
-  return slots_[slot_of(bytes, hash_of(bytes))].id;
+  return slots_[slot_of(bytes, fold(hash))].id;
 }
 
 std::string_view BpeVocabulary::bytes(std::int32_t id) const {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,7 +30,14 @@ class BpeVocabulary {
   BpeVocabulary(const std::vector<Token>& tokens, std::string_view name);
 
   /// The id of the token with these bytes, or -1.
-  [[nodiscard]] std::int32_t find(std::string_view bytes) const;
+  [[nodiscard]] std::int32_t find(std::string_view bytes) const {
+    return find(bytes, hash_of(bytes));
+  }
+  /// The same where the caller has hash_of(bytes).
+  [[nodiscard]] std::int32_t find(std::string_view bytes, std::uint64_t hash) const;
+  [[nodiscard]] static std::uint64_t hash_of(std::string_view bytes) {
+    return std::hash<std::string_view>()(bytes);
+  }
   /// The bytes of a token; "" when no token has this id.
   [[nodiscard]] std::string_view bytes(std::int32_t id) const;
   [[nodiscard]] std::int32_t byte_id(std::uint8_t byte) const { return byte_ids_[byte]; }

@@ -141,6 +141,22 @@ std::size_t skip_ascii(std::string_view text, std::size_t at) {
   return at;
 }
 
+/// Whether an ideograph of U+4000 to U+9FFF begins at `at`: none of them interacts.
+bool is_ideograph(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[at + i]); };
+  return text.size() - at >= 3 && byte(0) >= 0xE4 && byte(0) <= 0xE9 && (byte(1) & 0xC0) == 0x80 &&
+         (byte(2) & 0xC0) == 0x80;
+}
+
+/// The first byte at or after `at` that is neither ASCII nor of an ideograph.
+std::size_t skip_plain(std::string_view text, std::size_t at) {
+  for (at = skip_ascii(text, at); at < text.size() && is_ideograph(text, at);) {
+    at += 3;
+    if (at < text.size() && static_cast<std::uint8_t>(text[at]) < 0x80) at = skip_ascii(text, at);
+  }
+  return at;
+}
+
 bool interacts(const Interacting& interacting, std::uint32_t code_point) {
   return code_point < kEnd && interacting[code_point];
 }
@@ -163,7 +179,7 @@ std::string_view normalize_nfc(std::string_view text, std::string& buffer) {
   static const Interacting kInteracting = find_interacting();
   buffer.clear();
   std::size_t copied = 0;  // text before it is in the buffer, composed
-  for (std::size_t at = skip_ascii(text, 0); at < text.size(); at = skip_ascii(text, at)) {
+  for (std::size_t at = skip_plain(text, 0); at < text.size(); at = skip_plain(text, at)) {
     Utf8Char c = utf8_char_at(text, at);
     if (!interacts(kInteracting, c.code_point)) {
       at += c.size;
