@@ -21,27 +21,32 @@ WORDS = ("the of and to in a is that for it as was with be by on not he his but 
          "weft warp loom thread shuttle cloth pattern 经 纬 线 naïve Größe 2,048 x = y + 1; return {\"key\": None}").split()
 
 
-def text(source, words):
-    return " ".join(source.choices(WORDS, k=words))
+def rows(source, pool, chats):
+    """Rows without end, no two the same."""
+    number = 0
+    while True:
+        number += 1
+        if chats:
+            turns = [{"role": role, "content": f"{number} {source.choice(pool)}"}
+                     for role in ("user", "assistant") * source.randrange(1, 4)]
+            yield json.dumps({"messages": turns}, ensure_ascii=False) + "\n"
+        else:
+            yield f"{number} {source.choice(pool)} {source.choice(pool)}\n"
 
 
 def write_corpus(folder, size):
-    """Files of about `size` bytes in all, before compression; no two rows the same."""
+    """Files of about `size` bytes in all, before compression."""
     source = random.Random(1)
+    pool = [" ".join(source.choices(WORDS, k=source.randrange(5, 300))) for _ in range(5000)]
     written = 0
-    for number, (name, opener) in enumerate((("chats.jsonl", open), ("chats.jsonl.gz", gzip.open), ("text.txt", open),
-                                             ("text.txt.gz", gzip.open))):
-        with opener(folder / name, "wt", encoding="utf-8") as file:
-            part = 0
-            while part < size // 4:
-                if number < 2:
-                    turns = [{"role": role, "content": text(source, source.randrange(5, 200))}
-                             for role in ("user", "assistant") * source.randrange(1, 4)]
-                    line = json.dumps({"messages": turns}, ensure_ascii=False) + "\n"
-                else:
-                    line = text(source, source.randrange(5, 400)) + "\n"
-                file.write(line)
-                part += len(line.encode())
+    for name in ("chats.jsonl", "chats.jsonl.gz", "text.txt", "text.txt.gz"):
+        file = gzip.open(folder / name, "wb", 1) if name.endswith(".gz") else open(folder / name, "wb")
+        part = 0
+        with file:
+            for row in rows(source, pool, name.startswith("chats")):
+                part += file.write(row.encode())
+                if part >= size // 4:
+                    break
         written += part
     return written
 
