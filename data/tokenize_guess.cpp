@@ -75,6 +75,15 @@ RowFormat guess_from(const Json& row, const TokenizeInput& input, const std::str
       name, keys_of(row), expected);
 }
 
+/// A first row that is no JSON is often a file that is laid out for people.
+Json parse_first(const std::string& text, const std::string& name) {
+  try {
+    return parse_json(text, name);
+  } catch (const Error& error) {
+    fail_data("{}; expected one JSON object on each line, or one array of objects", error.what());
+  }
+}
+
 }  // namespace
 
 std::string_view RowFormat::name() const {
@@ -168,7 +177,7 @@ RowFormat find_row_format(FileSystem& files, const fs::path& path, const Tokeniz
     return {Kind::kShape, find_shape("text")};
   }
   const std::string name = fmt::format("{}:{}", path.string(), first.line);
-  return guess_from(parse_json(first.text, name), input, name);
+  return guess_from(parse_first(first.text, name), input, name);
 }
 
 }  // namespace weft::data

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/text.h"
 #include "data/file_patterns.h"
 
@@ -78,12 +79,16 @@ RowSelection select_rows(FileSystem& files, const TokenizeSource& source) {
     return {};
   }
   std::int64_t count = 0;
+  std::uint64_t bytes = 0;
+  ProgressLine progress("counting rows", source.bytes, "bytes");
   for (const fs::path& path : source.files) {
     const auto rows = open_source_rows(files, source, path);
     Row row;
     while (rows->next(row)) {
       count += is_numbered(row) ? 1 : 0;
+      progress.update(bytes + rows->bytes_read());
     }
+    bytes += rows->bytes_read();
   }
   if (*input.sample > count) {
     fail_data("dataset {}: has {} rows, a sample of {} was asked for; ask for fewer, or for all",

@@ -39,6 +39,14 @@ TEST_F(TokenizeInputsTest, TablesAndArraysAreRowsOfJson) {
   EXPECT_THAT(std::vector(found.begin() + 1, found.end()), ElementsAre("line", "one", "two"));
 }
 
+TEST_F(TokenizeInputsTest, AFirstRowThatIsNotJsonIsAnsweredWithWhatIsExpected) {
+  EXPECT_THAT(refusal("a.json", "{\n  \"text\": \"laid out for people\"\n}\n"),
+              HasSubstr("a.json:1"));
+  EXPECT_THAT(refusal("a.json", "{\n  \"text\": \"laid out for people\"\n}\n"),
+              HasSubstr("; expected one JSON object on each line, or one array of objects"));
+  EXPECT_THAT(refusal("a.json", "[3]"), HasSubstr("a.json:1: is not a JSON object"));
+}
+
 TEST_F(TokenizeInputsTest, FoldersAndPatternsAreTheirFilesInOrder) {
   put("in/b.txt", "b");
   put("in/a.txt", "a");
