@@ -56,8 +56,9 @@ void Loader::read_ahead() {
 }
 
 void Loader::seek(LoaderState state) {
+  const LoaderState next = normalised(state);  // refused, it leaves the loader as it was
   prefetcher_.reset();
-  state_ = normalised(state);
+  state_ = next;
   read_ahead();
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/error.h"
 #include "data/loader.h"
 #include "shard_test_support.h"
 
@@ -153,6 +154,33 @@ TEST_F(LoaderRanksTest, RanksOutOfRangeAreConfigErrors) {
   EXPECT_THAT(make(4, 4), HasSubstr("rank 4 of 4: expected a rank from 0 to one below"));
   EXPECT_THAT(make(-1, 4), HasSubstr("rank -1 of 4"));
   EXPECT_THAT(make(0, 0), HasSubstr("rank 0 of 0"));
+}
+
+// As ranks do whose epoch ends in the middle of a round.
+TEST_F(LoaderRanksTest, AfterASeekALoaderGoesOnAsANewOneFromThere) {
+  const auto set = make_set(3, 61);
+  for (const std::int64_t rank : {0, 2}) {
+    LoaderOptions options = kPacked;
+    options.rank = rank;
+    options.world_size = 3;
+    Loader sought({set}, options);
+    for (int i = 0; i < 2; ++i) {
+      (void)sought.next();
+    }
+    for (const LoaderState start : {LoaderState{1, 0}, LoaderState{0, 2}, LoaderState{4, 1}}) {
+      sought.seek(start);
+      EXPECT_EQ(sought.state(), start);
+      Loader fresh({set}, options, start);
+      for (int i = 0; i < 9; ++i) {
+        ASSERT_EQ(sought.next(), fresh.next()) << "batch " << i << " of rank " << rank;
+        EXPECT_EQ(sought.state(), fresh.state());
+      }
+    }
+    const LoaderState before = sought.state();
+    EXPECT_THROW(sought.seek({0, 100000}), Error);
+    EXPECT_EQ(sought.state(), before);
+    (void)sought.next();
+  }
 }
 
 }  // namespace
