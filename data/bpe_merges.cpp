@@ -4,6 +4,9 @@
 #include <array>
 #include <bit>
 
+#include "base/error.h"
+#include "data/tokenizer_added.h"
+
 namespace weft::data {
 
 namespace {
@@ -15,8 +18,15 @@ constexpr std::uint64_t kMultiplier = 0x9E3779B97F4A7C15;
 constexpr std::int32_t kSmall = 256;
 constexpr int kKnownShift = 64 - 21;  // 256 KiB of bits
 
+constexpr int kIdBits = 22;
+constexpr int kRankBits = 64 - 2 * kIdBits;
+static_assert(kMaxTokenId <= std::int64_t{1} << kIdBits);
+constexpr std::uint64_t kRankMask = (std::uint64_t{1} << kRankBits) - 1;
+constexpr std::uint64_t kFree = ~std::uint64_t{0};
+
 std::uint64_t pair_of(std::int32_t left, std::int32_t right) {
-  return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
+  return std::uint64_t{static_cast<std::uint32_t>(left)} << kIdBits |
+         static_cast<std::uint32_t>(right);
 }
 
 }  // namespace
@@ -40,19 +50,22 @@ struct BpeMerges::Candidate {
 };
 
 BpeMerges::BpeMerges(std::span<const BpeMerge> merges) {
-  slots_.resize(std::bit_ceil(std::max<std::size_t>(2 * merges.size(), 2)));
+  if (merges.size() >= kRankMask) {
+    fail_data("a byte-level BPE of {} merges; weft takes fewer than {}", merges.size(), kRankMask);
+  }
+  slots_.resize(std::bit_ceil(std::max<std::size_t>(merges.size() * 3 / 2, 2)), kFree);
   shift_ = 64 - std::countr_zero(slots_.size());
   known_.resize((std::uint64_t{1} << (64 - kKnownShift)) / 64);
-  small_.resize(static_cast<std::size_t>(kSmall) * kSmall);
-  for (std::size_t rank = 0; rank < merges.size(); ++rank) {
-    const BpeMerge& merge = merges[rank];
+  small_.resize(static_cast<std::size_t>(kSmall) * kSmall, kNone);
+  for (const BpeMerge& merge : merges) {
+    const auto rank = static_cast<std::uint32_t>(merged_.size());
     const std::uint64_t pair = pair_of(merge.left, merge.right);
-    const Step step{static_cast<std::uint32_t>(rank), merge.merged};
-    slots_[slot_of(pair)] = {pair, step};
+    merged_.push_back(merge.merged);
+    slots_[slot_of(pair)] = pair << kRankBits | rank;
     const std::uint64_t bit = pair * kMultiplier >> kKnownShift;
     known_[bit / 64] |= std::uint64_t{1} << bit % 64;
     if ((merge.left | merge.right) < kSmall) {
-      small_[static_cast<std::size_t>(merge.left * kSmall + merge.right)] = step;
+      small_[static_cast<std::size_t>(merge.left * kSmall + merge.right)] = rank;
     }
   }
 }
@@ -60,18 +73,20 @@ BpeMerges::BpeMerges(std::span<const BpeMerge> merges) {
 /// The slot that holds the pair, or the free one where it belongs.
 inline std::size_t BpeMerges::slot_of(std::uint64_t pair) const {
   std::size_t slot = pair * kMultiplier >> shift_;
-  while (slots_[slot].pair != pair && slots_[slot].step.rank != kNone) {
+  while (slots_[slot] != kFree && slots_[slot] >> kRankBits != pair) {
     slot = (slot + 1) & (slots_.size() - 1);
   }
   return slot;
 }
 
-inline BpeMerges::Step BpeMerges::find(std::int32_t left, std::int32_t right) const {
+/// The rank of a pair's merge, or kNone.
+inline std::uint32_t BpeMerges::rank(std::int32_t left, std::int32_t right) const {
   if ((left | right) < kSmall) return small_[static_cast<std::size_t>(left * kSmall + right)];
   const std::uint64_t pair = pair_of(left, right);
   const std::uint64_t bit = pair * kMultiplier >> kKnownShift;
-  if ((known_[bit / 64] >> bit % 64 & 1) == 0) return {};
-  return slots_[slot_of(pair)].step;
+  if ((known_[bit / 64] >> bit % 64 & 1) == 0) return kNone;
+  const std::uint64_t slot = slots_[slot_of(pair)];
+  return slot == kFree ? kNone : static_cast<std::uint32_t>(slot & kRankMask);
 }
 
 void BpeMerges::apply(std::vector<std::int32_t>& word) const {
@@ -84,23 +99,23 @@ void BpeMerges::apply(std::vector<std::int32_t>& word) const {
 }
 
 void BpeMerges::apply_short(std::vector<std::int32_t>& word) const {
-  std::array<Step, kShortWord> steps;  // steps[i] merges word[i] and word[i + 1]
+  std::array<std::uint32_t, kShortWord> ranks;  // ranks[i] is of word[i] and word[i + 1]
   std::size_t count = word.size() - 1;
-  for (std::size_t i = 0; i < count; ++i) steps[i] = find(word[i], word[i + 1]);
+  for (std::size_t i = 0; i < count; ++i) ranks[i] = rank(word[i], word[i + 1]);
   while (count > 0) {
     std::size_t best = 0;
     for (std::size_t i = 1; i < count; ++i) {
-      if (steps[i].rank < steps[best].rank) best = i;
+      if (ranks[i] < ranks[best]) best = i;
     }
-    if (steps[best].rank == kNone) break;
-    word[best] = steps[best].merged;
+    if (ranks[best] == kNone) break;
+    word[best] = merged(ranks[best]);
     std::copy(word.begin() + static_cast<std::ptrdiff_t>(best) + 2,
               word.begin() + static_cast<std::ptrdiff_t>(count) + 1,
               word.begin() + static_cast<std::ptrdiff_t>(best) + 1);
-    std::copy(steps.begin() + best + 1, steps.begin() + count, steps.begin() + best);
+    std::copy(ranks.begin() + best + 1, ranks.begin() + count, ranks.begin() + best);
     --count;
-    if (best > 0) steps[best - 1] = find(word[best - 1], word[best]);
-    if (best < count) steps[best] = find(word[best], word[best + 1]);
+    if (best > 0) ranks[best - 1] = rank(word[best - 1], word[best]);
+    if (best < count) ranks[best] = rank(word[best], word[best + 1]);
   }
   word.resize(count + 1);
 }
@@ -114,8 +129,8 @@ void BpeMerges::apply_long(std::vector<std::int32_t>& word) const {
     const auto at = static_cast<std::size_t>(i);
     symbols.push_back({word[at], i - 1, i + 1 < count ? i + 1 : -1});
     if (i + 1 == count) break;
-    if (const Step step = find(word[at], word[at + 1]); step.rank != kNone) {
-      queue.push_back({step.rank, i});
+    if (const std::uint32_t found = rank(word[at], word[at + 1]); found != kNone) {
+      queue.push_back({found, i});
     }
   }
   std::make_heap(queue.begin(), queue.end());
@@ -132,9 +147,9 @@ void BpeMerges::join(std::vector<Symbol>& symbols, std::vector<Candidate>& queue
   };
   const auto consider = [&](std::int32_t at) {
     if (at < 0 || symbol(at).next < 0) return;
-    const Step step = find(symbol(at).id, symbol(symbol(at).next).id);
-    if (step.rank == kNone) return;
-    queue.push_back({step.rank, at});
+    const std::uint32_t found = rank(symbol(at).id, symbol(symbol(at).next).id);
+    if (found == kNone) return;
+    queue.push_back({found, at});
     std::push_heap(queue.begin(), queue.end());
   };
   constexpr std::int32_t kGone = -1;
@@ -145,9 +160,8 @@ void BpeMerges::join(std::vector<Symbol>& symbols, std::vector<Candidate>& queue
     Symbol& left = symbol(candidate.at);
     if (left.id == kGone || left.next < 0) continue;
     Symbol& right = symbol(left.next);
-    const Step step = find(left.id, right.id);
-    if (step.rank != candidate.rank) continue;
-    left.id = step.merged;
+    if (rank(left.id, right.id) != candidate.rank) continue;
+    left.id = merged(candidate.rank);
     right.id = kGone;
     left.next = right.next;
     if (left.next >= 0) symbol(left.next).previous = candidate.at;

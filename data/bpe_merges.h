@@ -17,7 +17,7 @@ struct BpeMerge {
 class BpeMerges {
  public:
   BpeMerges() = default;
-  /// The pairs must be distinct.
+  /// The pairs must be distinct, the ids below kMaxTokenId. A data Error for 2^20 merges and more.
   explicit BpeMerges(std::span<const BpeMerge> merges);
 
   /// Replaces neighbours in `word` until no merge applies: always the pair of lowest rank, the
@@ -27,31 +27,25 @@ class BpeMerges {
  private:
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
 
-  struct Step {
-    std::uint32_t rank = kNone;
-    std::int32_t merged = 0;
-  };
-  struct Slot {
-    std::uint64_t pair = ~std::uint64_t{0};
-    Step step;
-  };
   struct Symbol;
   struct Candidate;
 
   [[nodiscard]] std::size_t slot_of(std::uint64_t pair) const;
-  [[nodiscard]] Step find(std::int32_t left, std::int32_t right) const;
+  [[nodiscard]] std::uint32_t rank(std::int32_t left, std::int32_t right) const;
+  [[nodiscard]] std::int32_t merged(std::uint32_t rank) const { return merged_[rank]; }
   void apply_short(std::vector<std::int32_t>& word) const;
   void apply_long(std::vector<std::int32_t>& word) const;
   void join(std::vector<Symbol>& symbols, std::vector<Candidate>& queue) const;
 
-  std::vector<Slot> slots_;
+  // What is slow is waiting for memory, so all of it is packed to stay in a processor's caches.
+  std::vector<std::uint64_t> slots_;  ///< a hash table: left id, right id, rank in one number
   int shift_ = 0;
-  /// A bit for each pair's hash: most pairs that are asked for are no merges, and the bits stay in
-  /// a processor's cache, which the slots do not.
+  std::vector<std::int32_t> merged_;  ///< by rank
+  /// A bit for each pair's hash: most pairs that are asked for are no merges.
   std::vector<std::uint64_t> known_;
-  /// The steps of pairs of ids below 256, which in a byte-level vocabulary are the bytes: by
+  /// The ranks of pairs of ids below 256, which in a byte-level vocabulary are the bytes: by
   /// left * 256 + right.
-  std::vector<Step> small_;
+  std::vector<std::uint32_t> small_;
 };
 
 }  // namespace weft::data

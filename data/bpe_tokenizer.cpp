@@ -28,6 +28,7 @@ void split_at_tokens(std::string_view text, const AddedTokenMatcher& matcher, On
 BpeTokenizer::BpeTokenizer(BpeDefinition definition)
     : vocabulary_(std::move(definition.vocabulary)),
       merges_(definition.merges),
+      ideographs_(vocabulary_, definition.merges),
       added_(std::move(definition.added)),
       nfc_(definition.nfc) {
   const std::int32_t last = added_.all().empty() ? -1 : added_.all().back().id;
@@ -106,9 +107,7 @@ void BpeTokenizer::encode_piece(std::string_view piece, Scratch& scratch,
 }
 
 void BpeTokenizer::merge(std::string_view piece, std::vector<std::int32_t>& word) const {
-  word.resize(piece.size());
-  std::transform(piece.begin(), piece.end(), word.begin(),
-                 [&](char byte) { return vocabulary_.byte_id(static_cast<std::uint8_t>(byte)); });
+  ideographs_.spell(piece, vocabulary_, word);
   merges_.apply(word);
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/bpe_definition.h"
+#include "data/bpe_ideographs.h"
 #include "data/bpe_piece_cache.h"
 #include "data/tokenizer.h"
 
@@ -48,6 +49,7 @@ class BpeTokenizer final : public Tokenizer {
 
   BpeVocabulary vocabulary_;
   BpeMerges merges_;
+  BpeIdeographs ideographs_;
   AddedTokens added_;
   bool nfc_;
   std::vector<std::string_view> bytes_;  // by id; of vocabulary_ and added_
