@@ -50,9 +50,10 @@ Module load_module() {
     module.problem = fmt::format("{} cannot be loaded: {}", place.string(), dlerror());
     return module;
   }
-  module.problem =
-      "this weft was built without Parquet; run WEFT_PARQUET=ON scripts/setup.sh and build again, "
-      "or convert the file to JSON lines";
+  module.problem = fmt::format(
+      "{} is not beside this weft, which was built or moved without it; run WEFT_PARQUET=ON "
+      "scripts/setup.sh and build again, or convert the file to JSON lines",
+      kParquetModule);
   return module;
 }
 

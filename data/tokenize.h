@@ -67,7 +67,8 @@ struct TokenizeOptions {
   Overlong overlong = Overlong::kTruncate;
   ShardOptions shards;
   std::optional<ValidationSplit> split;
-  /// Leave out rows that say the same as an earlier one of any dataset; 24 bytes of memory a row.
+  /// Leave out rows that say the same as an earlier one of any dataset; up to 48 bytes of memory a
+  /// row.
   bool deduplicate = false;
   /// Appended to each plain text; "" means <|endoftext|>, or </s> where the tokenizer has no such
   /// token.
