@@ -81,6 +81,29 @@ TEST_F(TokenizeShapesTest, OnlyTheCompletionIsTrainedAndTheEndAfterIt) {
   EXPECT_THAT(all[0].mask, ElementsAre(0, 0, 0, 0, 1, 1, 1, 1, 1));
 }
 
+TEST_F(TokenizeShapesTest, OfConversationsTheAnswerAfterThePromptIsTrainedAlone) {
+  const std::string prompt = R"([{"role": "user", "content": "a"}, )"
+                             R"({"role": "assistant", "content": "earlier"}, )"
+                             R"({"role": "user", "content": "b"}])";
+  const auto answer = [](const std::string& text) {
+    return R"([{"role": "assistant", "content": ")" + text + "\"}]";
+  };
+  (void)tokenize(
+      {input("a.jsonl", "{\"prompt\": " + prompt + ", \"completion\": " + answer("one") + "}"),
+       input("b.jsonl", "{\"prompt\": " + prompt + ", \"chosen\": " + answer("two") +
+                            ", \"rejected\": " + answer("three") + "}"),
+       input("c.jsonl", "{\"prompt\": " + prompt + ", \"completion\": " + answer("four") +
+                            ", \"label\": true}")});
+  const auto all = documents();
+  ASSERT_THAT(all, SizeIs(4));
+  const std::vector<std::string> answers{"one", "two", "three", "four"};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    EXPECT_THAT(target(all[i]), testing::HasSubstr(answers[i]));
+    EXPECT_THAT(target(all[i]), testing::Not(HasSubstr("earlier")));
+    EXPECT_THAT(tokenizer_.decode(all[i].ids, false), HasSubstr("earlier"));
+  }
+}
+
 TEST_F(TokenizeShapesTest, PairsLieTogetherInOneShardChosenFirst) {
   TokenizeOptions options;
   options.shards.shard_tokens = 25;  // a pair and a half
