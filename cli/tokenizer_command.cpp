@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -12,10 +13,15 @@
 #include "base/error.h"
 #include "base/file_system.h"
 #include "base/json.h"
+#include "base/progress.h"
+#include "base/text.h"
+#include "data/bpe_definition.h"
 #include "data/chat.h"
+#include "data/sentencepiece_convert.h"
 #include "data/sentencepiece_training.h"
 #include "data/tokenize_config.h"
 #include "data/tokenizer.h"
+#include "data/tokenizer_diff.h"
 
 namespace weft::cli {
 
@@ -83,6 +89,9 @@ std::vector<std::int32_t> read_ids(const Json& row, const data::Tokenizer& token
 
 struct Options {
   std::string model;
+  std::string other;
+  std::string text;
+  std::string file;
   std::string special = "plain";
   bool skip_special = false;
   data::TokenizeSettings chat;
@@ -151,6 +160,94 @@ void run_train(const Options& options) {
                            tokenizer->vocab_size());
 }
 
+/// Compares the converted model with the BPE on every token and on the lines of files.
+void prove_equal(const std::string& model, const data::BpeDefinition& definition,
+                 const data::Tokenizer& tokenizer, const std::vector<std::string>& check) {
+  const data::SpelledSentencePiece converted(model, definition.nfc, "the converted model");
+  std::int64_t tokens = 0;
+  const auto compare = [&](std::string_view text, const std::string& where) {
+    std::vector<std::int32_t> ids;
+    tokenizer.encode(text, data::SpecialTokens::kPlain, ids);
+    if (converted.encode(text) != ids) {
+      fail_data("{}: SentencePiece gives other ids than the BPE for {}; nothing is written", where,
+                printable(text, 200));
+    }
+    tokens += static_cast<std::int64_t>(ids.size());
+  };
+  ProgressLine progress("comparing", static_cast<std::uint64_t>(definition.vocabulary.size()),
+                        "tokens");
+  for (std::int32_t id = 0; id < definition.vocabulary.size(); ++id) {
+    compare(definition.vocabulary.bytes(id), fmt::format("token {}", id));
+    progress.update(static_cast<std::uint64_t>(id) + 1);
+  }
+  for (const std::string& path : check) {
+    std::int64_t line = 0;
+    for (const std::string_view text : split(read_file(posix_file_system(), path), '\n')) {
+      compare(text, fmt::format("{}:{}", path, ++line));
+    }
+  }
+  std::cout << fmt::format("same ids for {} vocabulary entries and {} file{}, {} tokens in all\n",
+                           definition.vocabulary.size(), check.size(), check.size() == 1 ? "" : "s",
+                           tokens);
+}
+
+void run_convert(const Options& options) {
+  FileSystem& files = posix_file_system();
+  const data::BpeDefinition definition = data::read_bpe_folder(files, options.model);
+  const auto tokenizer = data::load_tokenizer(files, options.model);
+  const std::string model = data::convert_to_sentencepiece(definition, options.model);
+  prove_equal(model, definition, *tokenizer, options.corpus);
+  files.make_folders(options.out);
+  const fs::path path = fs::path(options.out) / "tokenizer.model";
+  publish_file(files, path, model);
+  std::cout << fmt::format("{}: {} pieces, {} bytes\n", path.string(), tokenizer->vocab_size() + 1,
+                           model.size());
+}
+
+std::string cut(const std::vector<std::string>& tokens) {
+  std::string text = "|";
+  for (const std::string& token : tokens) text += printable(token) + '|';
+  return text;
+}
+
+std::string some(const std::vector<std::string>& tokens) {
+  constexpr std::size_t kMost = 8;
+  return cut({tokens.begin(),
+              tokens.begin() + static_cast<std::ptrdiff_t>(std::min(tokens.size(), kMost))}) +
+         (tokens.size() > kMost ? " …" : "");
+}
+
+void print_text_diff(const std::vector<data::TextDiffPart>& parts) {
+  std::size_t first = 0;
+  std::size_t second = 0;
+  std::size_t different = 0;
+  for (const data::TextDiffPart& part : parts) {
+    first += part.first.size();
+    second += part.second.size();
+    if (part.same()) continue;
+    ++different;
+    std::cout << fmt::format("byte {}:\n  A {}\n  B {}\n", part.begin, cut(part.first),
+                             cut(part.second));
+  }
+  std::cout << fmt::format("text: {} tokens in A, {} in B; {} place{} cut differently\n", first,
+                           second, different, different == 1 ? "" : "s");
+}
+
+void run_diff(const Options& options) {
+  FileSystem& files = posix_file_system();
+  const auto first = data::load_tokenizer(files, options.model);
+  const auto second = data::load_tokenizer(files, options.other);
+  const data::VocabularyDiff diff = data::diff_vocabularies(*first, *second);
+  std::cout << fmt::format(
+      "vocabulary: {} tokens with the same id, {} with another id, {} in A alone, {} in B alone\n",
+      diff.same, diff.moved, diff.only_first.size(), diff.only_second.size());
+  if (!diff.only_first.empty()) std::cout << "  A alone: " << some(diff.only_first) << '\n';
+  if (!diff.only_second.empty()) std::cout << "  B alone: " << some(diff.only_second) << '\n';
+  if (options.file.empty() && options.text.empty()) return;
+  const std::string text = options.file.empty() ? options.text : read_file(files, options.file);
+  print_text_diff(data::diff_text(*first, *second, text, special_of(options)));
+}
+
 CLI::App* add_verb(CLI::App& parent, const std::string& name, const std::string& description,
                    const std::shared_ptr<Options>& options, void (*run)(const Options&)) {
   CLI::App* verb = parent.add_subcommand(name, description);
@@ -191,6 +288,20 @@ void add_chat(CLI::App& verb, data::TokenizeSettings& chat) {
   verb.add_flag("!--no-train-end-of-turn", chat.train_end_of_turn, "do not mark <|im_end|>");
 }
 
+void add_convert(CLI::App& verb, Options& options) {
+  add_model(verb, options);
+  verb.add_option("--out", options.out, "folder for tokenizer.model")->required();
+  verb.add_option("--check", options.corpus, "files whose lines have to get the same ids");
+}
+
+void add_diff(CLI::App& verb, Options& options) {
+  verb.add_option("A", options.model, "folder with a tokenizer's files")->required();
+  verb.add_option("B", options.other, "folder with the other's")->required();
+  verb.add_option("text", options.text, "a text that both cut");
+  verb.add_option("--file", options.file, "a file with the text")->excludes("text");
+  add_special(verb, options);
+}
+
 void add_train(CLI::App& verb, Options& options) {
   verb.add_option("corpus", options.corpus, "text or .jsonl files")->required();
   verb.add_option("--out", options.out, "folder for tokenizer.model")->required();
@@ -219,6 +330,13 @@ void add_tokenizer_command(CLI::App& app) {
   add_model(*chat, *options);
   add_special(*chat, *options);
   add_chat(*chat, options->chat);
+  add_convert(*add_verb(*tokenizer, "convert",
+                        "A byte-level BPE as a SentencePiece model with the same ids", options,
+                        run_convert),
+              *options);
+  add_diff(*add_verb(*tokenizer, "diff", "Where two tokenizers and their vocabularies differ",
+                     options, run_diff),
+           *options);
   CLI::App* train =
       add_verb(*tokenizer, "train", "Train a SentencePiece model on files", options, run_train);
   add_train(*train, *options);

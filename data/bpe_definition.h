@@ -30,6 +30,10 @@ struct BpeDefinition {
 /// must be those of a Qwen2 tokenizer.
 [[nodiscard]] BpeDefinition read_vocab_and_merges(FileSystem& files, const fs::path& folder);
 
+/// The byte-level BPE of a model folder, in whichever of the two forms it has; a data Error when it
+/// has neither.
+[[nodiscard]] BpeDefinition read_bpe_folder(FileSystem& files, const fs::path& folder);
+
 /// Resolves the tokens and merges of files: `vocab` is the object of spelled tokens and ids.
 [[nodiscard]] BpeVocabulary read_vocabulary(const Json& vocab, std::string_view name);
 

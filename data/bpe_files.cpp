@@ -185,6 +185,17 @@ BpeDefinition read_tokenizer_json(FileSystem& files, const fs::path& path) {
   return definition;
 }
 
+BpeDefinition read_bpe_folder(FileSystem& files, const fs::path& folder) {
+  if (files.exists(folder / "tokenizer.json")) {
+    return read_tokenizer_json(files, folder / "tokenizer.json");
+  }
+  if (files.exists(folder / "vocab.json")) return read_vocab_and_merges(files, folder);
+  fail_data(
+      "{}: holds no byte-level BPE; expected tokenizer.json, or vocab.json with merges.txt and "
+      "tokenizer_config.json",
+      folder.string());
+}
+
 BpeDefinition read_vocab_and_merges(FileSystem& files, const fs::path& folder) {
   const fs::path config_path = folder / "tokenizer_config.json";
   const fs::path vocab_path = folder / "vocab.json";

@@ -82,6 +82,13 @@ void read_normalizer(std::string_view message, SentencePieceModel& model, bool e
                      std::string_view name) {
   WireReader reader(message, name);
   for (Field field; reader.next(field);) {
+    if (encoding && field.number == 1 && field.bytes == kByteLevelNormalizer) {
+      fail_data(
+          "{}: is a byte-level BPE as `weft tokenizer convert` writes it; its text has to be cut "
+          "and "
+          "spelled first, so use the tokenizer.json that it came from",
+          name);
+    }
     if (field.number == 2 && !field.bytes.empty()) {
       fail_data(
           "{}: has a compiled normaliser, which weft does not run; train the model with "

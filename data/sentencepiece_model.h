@@ -7,6 +7,9 @@
 
 namespace weft::data {
 
+/// The name that a converted model gives its normaliser, by which weft knows it again.
+inline constexpr std::string_view kByteLevelNormalizer = "byte_level";
+
 /// A piece of a SentencePiece model; its id is its place. The values are those of the file format.
 struct SentencePiece {
   enum Type : std::uint8_t {
