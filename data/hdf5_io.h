@@ -75,6 +75,8 @@ struct Hdf5Vector {
   Hdf5Handle dataset;
   std::string name;
   std::int64_t size = 0;
+  std::int64_t chunk = 0;  ///< values of a chunk; 0: stored in one piece
+  bool filtered = false;   ///< shuffled or compressed
 };
 
 namespace detail {

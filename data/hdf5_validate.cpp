@@ -69,8 +69,10 @@ bool check_filters(const Hdf5Handle& creation, const char* name, const fs::path&
   return compressed;
 }
 
-void check_storage(const Hdf5Handle& dataset, const char* name, hsize_t extent, hid_t stored,
-                   const fs::path& path) {
+/// Also notes in `vector` how the values are stored.
+void check_storage(Hdf5Vector& vector, hsize_t extent, hid_t stored, const fs::path& path) {
+  const Hdf5Handle& dataset = vector.dataset;
+  const std::string& name = vector.name;
   const Hdf5Handle creation = hdf5_handle(H5Dget_create_plist(dataset.id()), H5Pclose, path,
                                           "cannot read a dataset's layout");
   const H5D_layout_t layout = H5Pget_layout(creation.id());
@@ -86,7 +88,9 @@ void check_storage(const Hdf5Handle& dataset, const char* name, hsize_t extent, 
     fail_data("{}: dataset '{}' has chunks of {} values, at most {} are read", path.string(), name,
               chunk[0], kMaxChunk);
   }
-  const bool compressed = check_filters(creation, name, path);
+  const bool compressed = check_filters(creation, name.c_str(), path);
+  vector.chunk = layout == H5D_CHUNKED ? static_cast<std::int64_t>(chunk[0]) : 0;
+  vector.filtered = H5Pget_nfilters(creation.id()) != 0;
   // A few bytes can claim any extent; memory is only asked for when the stored bytes can hold it.
   const hsize_t bytes = H5Dget_storage_size(dataset.id());
   hsize_t file_bytes = 0;
@@ -116,7 +120,7 @@ Hdf5Vector open_vector(const Hdf5Handle& file, const char* name, hid_t stored,
       hdf5_handle(H5Dopen2(file.id(), name, H5P_DEFAULT), H5Dclose, path, "cannot open a dataset");
   const hsize_t extent = checked_extent(vector.dataset, name, path);
   check_type(vector.dataset, name, stored, type_name, path);
-  check_storage(vector.dataset, name, extent, stored, path);
+  check_storage(vector, extent, stored, path);
   vector.size = static_cast<std::int64_t>(extent);
   return vector;
 }

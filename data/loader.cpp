@@ -13,7 +13,14 @@ namespace weft::data {
 
 namespace {
 
-constexpr std::size_t kPrefetch = 4;
+/// Windows that are ready or being read beside the one that next() gives from.
+constexpr std::size_t kPrefetch = 1;
+/// Tokens that are read at once. Of compressed shards as many as memory allows: the more, the more
+/// documents there are for each chunk that is decoded.
+constexpr std::int64_t kFirstWindow = std::int64_t{16} << 10;
+constexpr std::int64_t kWindowGrowth = 8;
+constexpr std::int64_t kPlainWindow = std::int64_t{128} << 10;
+constexpr std::int64_t kCompressedWindow = std::int64_t{16} << 20;
 /// The epoch being trained, the one being read ahead, and one that was asked about.
 constexpr std::size_t kPlansKept = 3;
 
@@ -46,18 +53,15 @@ Loader::Loader(std::vector<std::shared_ptr<const ShardSet>> sets, const LoaderOp
 }
 
 void Loader::read_ahead() {
-  prefetcher_ = std::make_unique<Prefetcher>(
-      [this, done = state_]() mutable {
-        MicroBatch batch = assemble(after(done, options_.rank));
-        done = after(done, options_.world_size);
-        return batch;
-      },
-      kPrefetch);
+  prefetcher_ = std::make_unique<Prefetcher<std::vector<MicroBatch>>>(
+      [this, done = state_]() mutable { return read_window(done); }, kPrefetch);
 }
 
 void Loader::seek(LoaderState state) {
   const LoaderState next = normalised(state);  // refused, it leaves the loader as it was
   prefetcher_.reset();
+  window_.clear();
+  given_ = 0;
   state_ = next;
   read_ahead();
 }
@@ -112,20 +116,49 @@ LoaderState Loader::after(LoaderState state, std::int64_t batches) const {
 }
 
 MicroBatch Loader::next() {
-  MicroBatch batch = prefetcher_->next();
+  if (given_ == window_.size()) {
+    window_.clear();
+    given_ = 0;
+    window_ = prefetcher_->next();
+  }
+  MicroBatch batch = std::move(window_[given_++]);
   state_ = after(state_, options_.world_size);
   return batch;
 }
 
-MicroBatch Loader::assemble(LoaderState state) const {
-  const auto epoch = plan(state.epoch);
-  MicroBatch batch;
-  batch.cu_seqlens.push_back(0);
-  for (const std::int64_t document : epoch->batch(state.batch)) {
-    documents_.append(document, batch);
+std::vector<MicroBatch> Loader::read_window(LoaderState& done) {
+  std::vector<std::shared_ptr<const EpochPlan>> plans;  // keep the documents' lists alive
+  std::vector<std::span<const std::int64_t>> batches;
+  LoaderState end = done;
+  for (std::int64_t tokens = 0; tokens < window_tokens_;) {
+    const LoaderState at = after(end, options_.rank);
+    plans.push_back(plan(at.epoch));
+    batches.push_back(plans.back()->batch(at.batch));
+    for (const std::int64_t document : batches.back()) {
+      tokens += documents_.lengths()[static_cast<std::size_t>(document)];
+    }
+    end = after(end, options_.world_size);
   }
-  batch.trained_tokens = std::accumulate(batch.mask.begin(), batch.mask.end(), std::int64_t{0});
-  return batch;
+  std::vector<MicroBatch> made;
+  try {
+    made = documents_.read(batches);
+    done = end;
+  } catch (const Error&) {
+    if (batches.size() == 1) {
+      throw;
+    }
+    // Batch by batch from here on, so that those before the damage are given.
+    windows_grow_ = false;
+    made = documents_.read({batches.front()});
+    done = after(done, options_.world_size);
+  }
+  const std::int64_t most =
+      std::min(documents_.compressed() ? kCompressedWindow : kPlainWindow,
+               std::max(documents_.tokens() / options_.world_size, kFirstWindow));
+  // The first batch comes soon. In few steps, for each small window may decode every chunk.
+  window_tokens_ =
+      windows_grow_ ? std::min(kWindowGrowth * std::max(window_tokens_, kFirstWindow), most) : 1;
+  return made;
 }
 
 }  // namespace weft::data

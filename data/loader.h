@@ -10,6 +10,7 @@
 
 namespace weft::data {
 
+template <typename T>
 class Prefetcher;
 
 /// Where a loader stands, and all that it must remember: the batches of all ranks before batch
@@ -23,10 +24,12 @@ struct LoaderState {
 };
 
 /// Gives micro-batches without end, epoch after epoch; each epoch holds every document exactly
-/// once, or mixed by weights. A thread reads ahead. The sequence is a pure function of the shards,
-/// the options and the start: a loader that starts at the state of another goes on exactly as that
-/// one does. Of W ranks each gives every W-th batch of that sequence, across the ends of epochs: W
-/// x n batches in a row are the same documents whatever W is. Used from one thread.
+/// once, or mixed by weights. A thread reads ahead, and for compressed shards far ahead: up to
+/// three windows of kCompressedWindow tokens, 5 bytes each, are in memory. The sequence is a pure
+/// function of the shards, the options and the start: a loader that starts at the state of another
+/// goes on exactly as that one does. Of W ranks each gives every W-th batch of that sequence,
+/// across the ends of epochs: W x n batches in a row are the same documents whatever W is. Used
+/// from one thread.
 class Loader {
  public:
   /// Several sets are read as one after the other. Config Errors for options out of range; data
@@ -34,7 +37,7 @@ class Loader {
   /// options changed). What becomes of documents over max_length is logged once with their number.
   Loader(std::vector<std::shared_ptr<const ShardSet>> sets, const LoaderOptions& options,
          LoaderState start = {});
-  /// Stops the thread; takes no longer than one read.
+  /// Stops the thread; waits for the reading under way, of compressed shards a second or two.
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
@@ -64,7 +67,9 @@ class Loader {
   [[nodiscard]] std::shared_ptr<const EpochPlan> plan(std::int64_t epoch) const;
   [[nodiscard]] LoaderState normalised(LoaderState state) const;
   [[nodiscard]] LoaderState after(LoaderState state, std::int64_t batches) const;
-  [[nodiscard]] MicroBatch assemble(LoaderState state) const;
+  /// The batches of this rank in the next window of reading, which begins after `done`; moves
+  /// `done` past it.
+  [[nodiscard]] std::vector<MicroBatch> read_window(LoaderState& done);
 
   LoaderOptions options_;
   LoaderDocuments documents_;
@@ -73,7 +78,12 @@ class Loader {
   mutable std::mutex plan_mutex_;
   mutable std::vector<std::pair<std::int64_t, std::shared_ptr<const EpochPlan>>> plans_;
 
-  std::unique_ptr<Prefetcher> prefetcher_;  ///< last: its thread uses all of the above
+  std::int64_t window_tokens_ = 1;  ///< of the next window; for the thread alone
+  bool windows_grow_ = true;        ///< likewise; false after an error
+  std::vector<MicroBatch> window_;  ///< of which next() has given the first `given_`
+  std::size_t given_ = 0;
+  std::unique_ptr<Prefetcher<std::vector<MicroBatch>>>
+      prefetcher_;  ///< last: its thread uses all of the above
 };
 
 }  // namespace weft::data

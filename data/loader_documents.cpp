@@ -121,16 +121,53 @@ void LoaderDocuments::report_overlong(const LoaderOptions& options) const {
               options.max_length, done);
 }
 
-void LoaderDocuments::append(std::int64_t document, MicroBatch& batch) const {
-  const auto after = std::upper_bound(first_.begin(), first_.end(), document);
-  const auto set = static_cast<std::size_t>(after - first_.begin() - 1);
-  const auto index = static_cast<std::size_t>(document);
-  const Piece piece = renumbered_ ? pieces_[index] : Piece{.document = document - first_[set]};
-  const std::size_t old = batch.mask.size();
-  sets_[set]->read(piece.document, lengths_[index], batch.tokens, batch.mask, piece.begin);
-  batch.mask[old] = 0;  // nothing is before the first token of a piece
-  batch.cu_seqlens.push_back(static_cast<std::int32_t>(batch.tokens.size()));
-  batch.max_seqlen = std::max(batch.max_seqlen, lengths_[index]);
+void LoaderDocuments::lay_out(std::span<const std::int64_t> documents, MicroBatch& batch,
+                              std::vector<std::vector<DocumentRead>>& reads) const {
+  batch.cu_seqlens.reserve(documents.size() + 1);
+  batch.cu_seqlens.push_back(0);
+  for (const std::int64_t document : documents) {
+    const std::int32_t length = lengths_[static_cast<std::size_t>(document)];
+    batch.cu_seqlens.push_back(batch.cu_seqlens.back() + length);
+    batch.max_seqlen = std::max(batch.max_seqlen, length);
+  }
+  const auto tokens = static_cast<std::size_t>(batch.cu_seqlens.back());
+  batch.tokens.resize(tokens);
+  batch.mask.resize(tokens);
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    const auto after = std::upper_bound(first_.begin(), first_.end(), documents[i]);
+    const auto set = static_cast<std::size_t>(after - first_.begin() - 1);
+    const auto index = static_cast<std::size_t>(documents[i]);
+    const Piece piece =
+        renumbered_ ? pieces_[index] : Piece{.document = documents[i] - first_[set]};
+    reads[set].push_back({.document = piece.document,
+                          .begin = piece.begin,
+                          .count = lengths_[index],
+                          .ids = batch.tokens.data() + batch.cu_seqlens[i],
+                          .mask = batch.mask.data() + batch.cu_seqlens[i]});
+  }
+}
+
+std::vector<MicroBatch> LoaderDocuments::read(
+    const std::vector<std::span<const std::int64_t>>& batches) const {
+  std::vector<MicroBatch> made(batches.size());
+  std::vector<std::vector<DocumentRead>> reads(sets_.size());
+  for (std::size_t b = 0; b < batches.size(); ++b) {
+    lay_out(batches[b], made[b], reads);
+  }
+  for (std::size_t s = 0; s < sets_.size(); ++s) {
+    sets_[s]->read(std::move(reads[s]));
+  }
+  for (MicroBatch& batch : made) {
+    for (std::size_t d = 0; d + 1 < batch.cu_seqlens.size(); ++d) {
+      batch.mask[static_cast<std::size_t>(batch.cu_seqlens[d])] = 0;  // of a piece: nothing before
+    }
+    batch.trained_tokens = std::accumulate(batch.mask.begin(), batch.mask.end(), std::int64_t{0});
+  }
+  return made;
+}
+
+bool LoaderDocuments::compressed() const {
+  return std::any_of(sets_.begin(), sets_.end(), [](const auto& set) { return set->compressed(); });
 }
 
 }  // namespace weft::data

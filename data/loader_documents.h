@@ -40,8 +40,12 @@ class LoaderDocuments {
   /// Documents of the shards that were over max_length.
   [[nodiscard]] std::int64_t overlong() const { return overlong_; }
 
-  /// Appends a document.
-  void append(std::int64_t document, MicroBatch& batch) const;
+  /// Reads several batches at once, each a list of documents: compressed shards are decoded once
+  /// for all of them.
+  [[nodiscard]] std::vector<MicroBatch> read(
+      const std::vector<std::span<const std::int64_t>>& batches) const;
+  /// Whether reading many batches at once is worth memory: some shards are compressed.
+  [[nodiscard]] bool compressed() const;
 
  private:
   /// Where a document is in its set, when that is not at its own number.
@@ -54,6 +58,9 @@ class LoaderDocuments {
   void add_overlong(std::int64_t document, std::int64_t length, const LoaderOptions& options);
   void renumber();
   void add_piece(std::int64_t document, std::int64_t begin, std::int64_t length);
+  /// Lays the documents out in `batch`, and adds to `reads` of each set what must be read.
+  void lay_out(std::span<const std::int64_t> documents, MicroBatch& batch,
+               std::vector<std::vector<DocumentRead>>& reads) const;
   void report_overlong(const LoaderOptions& options) const;
 
   std::vector<std::shared_ptr<const ShardSet>> sets_;

@@ -10,6 +10,7 @@
 #include "data/reader_csv.h"
 #include "data/reader_json.h"
 #include "data/reader_lines.h"
+#include "data/reader_megatron.h"
 #include "data/reader_parquet.h"
 
 namespace weft::data {
@@ -136,10 +137,12 @@ class FileRow final : public RowReader {
   bool done_ = false;
 };
 
+constexpr std::string_view kMegatronIndex = ".idx";
+
 }  // namespace
 
 FileSyntax file_syntax(const fs::path& path) {
-  static const std::array<std::pair<std::string_view, FileSyntax>, 8> kExtensions{
+  static const std::array<std::pair<std::string_view, FileSyntax>, 9> kExtensions{
       {{".jsonl", FileSyntax::kJson},
        {".ndjson", FileSyntax::kJson},
        {".json", FileSyntax::kJson},
@@ -147,7 +150,8 @@ FileSyntax file_syntax(const fs::path& path) {
        {".tsv", FileSyntax::kTsv},
        {".tab", FileSyntax::kTsv},
        {".parquet", FileSyntax::kParquet},
-       {".pq", FileSyntax::kParquet}}};
+       {".pq", FileSyntax::kParquet},
+       {kMegatronIndex, FileSyntax::kJson}}};  // its documents become rows of ids
   const std::string extension = uncompressed_name(path).extension().string();
   for (const auto& [name, syntax] : kExtensions) {
     if (extension == name) {
@@ -159,6 +163,9 @@ FileSyntax file_syntax(const fs::path& path) {
 
 std::unique_ptr<RowReader> open_rows(FileSystem& files, const fs::path& path,
                                      const RowOptions& options) {
+  if (path.extension() == kMegatronIndex) {
+    return open_megatron_rows(files, path, options.max_row_bytes);
+  }
   switch (options.syntax) {
     case FileSyntax::kText:
       break;

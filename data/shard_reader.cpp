@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "data/hdf5_io.h"
+#include "data/hdf5_values.h"
 
 namespace weft::data {
 
@@ -22,22 +23,44 @@ void check_size(const Hdf5Vector& vector, std::int64_t expected, const fs::path&
   }
 }
 
+// Loops without a way out in the middle, which the compiler turns into vector instructions.
+bool ids_outside(std::span<const std::int32_t> ids, std::int64_t vocab_size) {
+  const std::int32_t* const id = ids.data();
+  const auto limit = static_cast<std::uint32_t>(vocab_size);
+  unsigned bad = 0;
+#pragma omp simd reduction(| : bad)
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    bad |= static_cast<std::uint32_t>(id[i]) >= limit ? 1U : 0U;
+  }
+  return bad != 0;
+}
+
+bool mask_outside(std::span<const std::uint8_t> mask) {
+  const std::uint8_t* const bit = mask.data();
+  unsigned char all = 0;
+#pragma omp simd reduction(| : all)
+  for (std::size_t i = 0; i < mask.size(); ++i) {
+    all = static_cast<unsigned char>(all | bit[i]);
+  }
+  return all > 1;
+}
+
 }  // namespace
 
 struct ShardReader::File {
   Hdf5Handle file;
-  Hdf5Vector tokens;
-  Hdf5Vector mask;
+  Hdf5Values<std::int32_t> tokens;
+  Hdf5Values<std::uint8_t> mask;
 };
 
 ShardReader::ShardReader(const fs::path& path) : path_(path), file_(std::make_unique<File>()) {
   const Hdf5Lock lock;
   file_->file = open_hdf5_file(path);
   read_attributes();
-  file_->tokens = open_hdf5_vector<std::int32_t>(file_->file, "tokens", path);
-  file_->mask = open_hdf5_vector<std::uint8_t>(file_->file, "mask", path);
-  check_size(file_->tokens, counts_.tokens, path);
-  check_size(file_->mask, counts_.tokens, path);
+  file_->tokens = Hdf5Values<std::int32_t>(file_->file, "tokens", path);
+  file_->mask = Hdf5Values<std::uint8_t>(file_->file, "mask", path);
+  check_size(file_->tokens.vector(), counts_.tokens, path);
+  check_size(file_->mask.vector(), counts_.tokens, path);
   read_offsets();
   read_preferences();
 }
@@ -126,12 +149,10 @@ void ShardReader::read_preferences() {
   }
 }
 
-void ShardReader::read_range(std::int64_t offset, std::span<std::int32_t> ids,
-                             std::span<std::uint8_t> mask) const {
-  {
-    const Hdf5Lock lock;
-    read_hdf5_slice(file_->tokens, offset, ids, path_);
-    read_hdf5_slice(file_->mask, offset, mask, path_);
+void ShardReader::check_values(std::int64_t offset, std::span<const std::int32_t> ids,
+                               std::span<const std::uint8_t> mask) const {
+  if (!ids_outside(ids, identity_.vocab_size) && !mask_outside(mask)) {
+    return;
   }
   const auto outside = std::find_if(ids.begin(), ids.end(), [&](std::int32_t id) {
     return id < 0 || id >= identity_.vocab_size;
@@ -141,9 +162,44 @@ void ShardReader::read_range(std::int64_t offset, std::span<std::int32_t> ids,
               offset + (outside - ids.begin()), *outside, identity_.vocab_size);
   }
   const auto odd = std::find_if(mask.begin(), mask.end(), [](auto bit) { return bit > 1; });
-  if (odd != mask.end()) {
-    fail_data("{}: token {} has mask {}, expected 0 or 1", path_.string(),
-              offset + (odd - mask.begin()), *odd);
+  fail_data("{}: token {} has mask {}, expected 0 or 1", path_.string(),
+            offset + (odd - mask.begin()), *odd);
+}
+
+void ShardReader::check_first(std::int64_t document, std::int64_t begin, std::uint8_t mask) const {
+  if (begin == 0 && mask != 0) {
+    fail_data("{}: document {} marks its first token as a target; nothing is before it",
+              path_.string(), document);
+  }
+}
+
+void ShardReader::read_range(std::int64_t offset, std::span<std::int32_t> ids,
+                             std::span<std::uint8_t> mask) const {
+  file_->tokens.read(offset, ids, path_);
+  file_->mask.read(offset, mask, path_);
+  check_values(offset, ids, mask);
+}
+
+bool ShardReader::compressed() const {
+  return file_->tokens.vector().filtered || file_->mask.vector().filtered;
+}
+
+void ShardReader::read(std::span<const DocumentRead> reads) const {
+  AscendingReader tokens(file_->tokens, path_);
+  AscendingReader masks(file_->mask, path_);
+  for (const DocumentRead& read : reads) {
+    const std::int64_t offset = offsets_.at(static_cast<std::size_t>(read.document)) + read.begin;
+    if (read.begin < 0 || read.count < 1 ||
+        offset + read.count > offsets_.at(static_cast<std::size_t>(read.document) + 1)) {
+      fail_internal("{}: tokens {} to {} of document {}", path_.string(), read.begin,
+                    read.begin + read.count, read.document);
+    }
+    const std::span ids(read.ids, static_cast<std::size_t>(read.count));
+    const std::span mask(read.mask, ids.size());
+    tokens.read(offset, ids);
+    masks.read(offset, mask);
+    check_values(offset, ids, mask);
+    check_first(read.document, read.begin, mask[0]);
   }
 }
 
@@ -156,10 +212,7 @@ void ShardReader::read(std::int64_t document, std::int64_t limit, std::vector<st
   ids.resize(old + count);
   mask.resize(old + count);
   read_range(start, std::span(ids).subspan(old), std::span(mask).subspan(old));
-  if (begin == 0 && mask[old] != 0) {
-    fail_data("{}: document {} marks its first token as a target; nothing is before it",
-              path_.string(), document);
-  }
+  check_first(document, begin, mask[old]);
 }
 
 void ShardReader::verify() const {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/file_system.h"
@@ -11,7 +12,17 @@
 
 namespace weft::data {
 
-/// One open shard file. Safe for use from several threads (reads take turns).
+/// A part of a document to read, and where to: room for `count` values each.
+struct DocumentRead {
+  std::int64_t document = 0;
+  std::int64_t begin = 0;  ///< within the document
+  std::int64_t count = 0;
+  std::int32_t* ids = nullptr;
+  std::uint8_t* mask = nullptr;
+};
+
+/// One open shard file. Safe for use from several threads. Reads of an uncompressed shard run side
+/// by side, those of a compressed one take turns.
 class ShardReader {
  public:
   /// Opens and checks everything but the token values: format, version, completion mark, types,
@@ -46,6 +57,12 @@ class ShardReader {
   void read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
             std::vector<std::uint8_t>& mask, std::int64_t begin = 0) const;
 
+  /// Reads parts of documents, best in the order of the documents: each chunk of a compressed shard
+  /// is then decoded once. The values are checked as by the other read().
+  void read(std::span<const DocumentRead> reads) const;
+  /// Whether reading decodes whole chunks.
+  [[nodiscard]] bool compressed() const;
+
   /// Reads all tokens and masks once and checks every value and the count of trained tokens.
   void verify() const;
 
@@ -55,6 +72,9 @@ class ShardReader {
   void read_attributes();
   void read_offsets();
   void read_preferences();
+  void check_values(std::int64_t offset, std::span<const std::int32_t> ids,
+                    std::span<const std::uint8_t> mask) const;
+  void check_first(std::int64_t document, std::int64_t begin, std::uint8_t mask) const;
   void read_range(std::int64_t offset, std::span<std::int32_t> ids,
                   std::span<std::uint8_t> mask) const;
 

@@ -1,6 +1,8 @@
 #include "data/shard_set.h"
 
 #include <algorithm>
+#include <span>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/sha256.h"
@@ -103,6 +105,28 @@ void ShardSet::read(std::int64_t document, std::int64_t limit, std::vector<std::
                     std::vector<std::uint8_t>& mask, std::int64_t begin) const {
   const Place place = find(document);
   place.shard->read(place.document, limit, ids, mask, begin);
+}
+
+void ShardSet::read(std::vector<DocumentRead> reads) const {
+  std::sort(reads.begin(), reads.end(), [](const DocumentRead& a, const DocumentRead& b) {
+    return std::tie(a.document, a.begin) < std::tie(b.document, b.begin);
+  });
+  for (std::size_t begin = 0; begin < reads.size();) {
+    const ShardReader* const shard = find(reads[begin].document).shard;
+    const std::int64_t first = first_[static_cast<std::size_t>(shard - shards_.data())];
+    const std::int64_t after = first + shard->counts().documents;
+    std::size_t end = begin;
+    for (; end < reads.size() && reads[end].document < after; ++end) {
+      reads[end].document -= first;
+    }
+    shard->read(std::span(reads).subspan(begin, end - begin));
+    begin = end;
+  }
+}
+
+bool ShardSet::compressed() const {
+  return std::any_of(shards_.begin(), shards_.end(),
+                     [](const ShardReader& shard) { return shard.compressed(); });
 }
 
 }  // namespace weft::data

@@ -43,6 +43,12 @@ class ShardSet {
   /// `ids` and `mask`.
   void read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
             std::vector<std::uint8_t>& mask, std::int64_t begin = 0) const;
+  /// Reads parts of documents, in an order of its own: shard by shard and from front to back, so
+  /// that a chunk of a compressed shard is decoded once for all of them. Errors as for
+  /// ShardReader::read.
+  void read(std::vector<DocumentRead> reads) const;
+  /// Whether a shard decodes whole chunks to read a document.
+  [[nodiscard]] bool compressed() const;
 
  private:
   struct Place {

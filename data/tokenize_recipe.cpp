@@ -2,6 +2,7 @@
 
 #include "base/sha256.h"
 #include "base/text.h"
+#include "data/megatron.h"
 #include "data/tokenize_chat_config.h"
 #include "data/tokenize_sources.h"
 
@@ -35,6 +36,9 @@ Json source_recipe(FileSystem& files, const TokenizeSource& source) {
   for (const fs::path& path : source.files) {
     // The name, not the place: data that was moved is still the same data.
     json["files"].push_back({path.filename().string(), sha256_file(files, path)});
+    if (path.extension() == ".idx") {  // the index of a pair; the ids are in the other file
+      json["files"].back().push_back(sha256_file(files, megatron_paths(path).bin));
+    }
   }
   return json;
 }

@@ -122,6 +122,11 @@ void check_weights(const RunConfig& c, Lines& problems) {
     problems.push_back(fmt::format("datasets: weight is set on {} of {}; set it on all or on none",
                                    set, c.datasets.size()));
   }
+  if (set != 0 && (c.tokenize.deduplicate || c.val_size.value_or(0) >= 1)) {
+    problems.emplace_back(
+        "datasets: weight needs each dataset in shards of its own, which deduplicate and a number "
+        "for val_size do not give; tokenise them first, or give val_size as a fraction");
+  }
   if (std::any_of(c.eval_datasets.begin(), c.eval_datasets.end(), weighted)) {
     problems.emplace_back(
         "eval_datasets: weight has no meaning there: every document is evaluated once");

@@ -219,7 +219,7 @@ TEST_F(LoaderTest, AnErrorOnTheThreadArrivesWithItsCauseAtItsBatchAndStays) {
 
 TEST(Prefetcher, GivesWhatWasReadBeforeTheErrorFirst) {
   int made = 0;
-  Prefetcher prefetcher(
+  Prefetcher<MicroBatch> prefetcher(
       [&made]() -> MicroBatch {
         if (made == 3) {
           throw std::runtime_error("disk on fire");
@@ -239,7 +239,7 @@ TEST(Prefetcher, GivesWhatWasReadBeforeTheErrorFirst) {
 
 TEST(Prefetcher, ReadsAheadNoFurtherThanItsDepth) {
   std::atomic<int> made{0};
-  Prefetcher prefetcher(
+  Prefetcher<MicroBatch> prefetcher(
       [&made]() -> MicroBatch {
         ++made;
         return {};

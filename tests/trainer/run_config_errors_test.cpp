@@ -42,6 +42,8 @@ TEST(RunConfigErrors, WeightsOnSomeDatasetsOnly) {
               HasSubstr("weight is set on 1 of 3; set it on all or on none"));
   EXPECT_THAT(datasets("[{path: a, weight: 0}]"), HasSubstr("weight"));
   EXPECT_THAT(datasets("[{path: a, weight: -0.5}]"), HasSubstr("above 0"));
+  EXPECT_THAT(datasets("[{path: a, weight: 1}, {path: b, weight: 2}]\ndeduplicate: true"),
+              HasSubstr("weight needs each dataset in shards of its own"));
   EXPECT_THAT(message("eval_datasets: [{path: e, weight: 1}]"),
               HasSubstr("eval_datasets: weight has no meaning there"));
 }
