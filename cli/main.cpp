@@ -18,6 +18,7 @@
 #include "cli/export_command.h"
 #include "cli/generate_command.h"
 #include "cli/init_command.h"
+#include "cli/inspect_command.h"
 #include "cli/merge_command.h"
 #include "cli/score_command.h"
 #include "cli/tokenize_command.h"
@@ -34,6 +35,7 @@ int report(const char* what, weft::ErrorKind kind) {
 
 void add_commands(CLI::App& app) {
   weft::cli::add_tokenize_command(app);
+  weft::cli::add_inspect_command(app);
   weft::cli::add_estimate_command(app);
   weft::cli::add_train_command(app);
   weft::cli::add_eval_command(app);

@@ -7,17 +7,17 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/progress.h"
 #include "base/schema.h"
 #include "base/text.h"
 #include "data/manifest.h"
+#include "data/report.h"
 #include "data/tokenize.h"
 #include "data/tokenize_config.h"
+#include "data/tokenize_progress.h"
 #include "trainer/base_model.h"
 
 namespace weft::cli {
@@ -85,66 +85,92 @@ data::TokenizeOptions tokenize_options(FileSystem& files, const TokenizeConfig& 
   data::TokenizeOptions options;
   options.max_length = config.max_length;
   config.settings.apply(options, files, config.model);
+  options.model = config.model;
   options.shards.shard_tokens = config.shard_tokens;
   options.shards.compress = config.compress;
   options.threads = static_cast<int>(config.threads);
   return options;
 }
 
-// One row of the table: a name, then what was read, kept and dropped.
-using Cells = std::array<std::string, 10>;
+// A column of the table. All but the first few are shown only where there is something to say.
+struct Column {
+  const char* name;
+  std::int64_t (*value)(const data::SourceCounts&);
+  bool always = false;
+};
 
-Cells cells(const data::SourceCounts& counts) {
-  return {counts.path,
-          std::to_string(counts.rows),
-          std::to_string(counts.kept.documents),
-          std::to_string(counts.kept.tokens),
-          std::to_string(counts.kept.trained_tokens),
-          std::to_string(counts.empty),
-          std::to_string(counts.no_target),
-          std::to_string(counts.overlong_dropped),
-          std::to_string(counts.truncated),
-          std::to_string(counts.split)};
+constexpr std::array<Column, 11> kColumns{
+    {{"rows", [](const data::SourceCounts& s) { return s.rows; }, true},
+     {"documents", [](const data::SourceCounts& s) { return s.kept.documents; }, true},
+     {"tokens", [](const data::SourceCounts& s) { return s.kept.tokens; }, true},
+     {"targets", [](const data::SourceCounts& s) { return s.kept.trained_tokens; }, true},
+     {"left out", [](const data::SourceCounts& s) { return s.left_out; }},
+     {"duplicate", [](const data::SourceCounts& s) { return s.duplicates; }},
+     {"empty", [](const data::SourceCounts& s) { return s.empty; }},
+     {"no target", [](const data::SourceCounts& s) { return s.no_target; }},
+     {"over-long", [](const data::SourceCounts& s) { return s.overlong_dropped; }},
+     {"truncated", [](const data::SourceCounts& s) { return s.truncated; }},
+     {"split", [](const data::SourceCounts& s) { return s.split; }}}};
+
+// Sets a column's cells below each other: the first column to the left, numbers to the right.
+std::vector<std::string> with_column(std::vector<std::string> lines,
+                                     const std::vector<std::string>& cells) {
+  std::size_t width = 0;
+  for (const std::string& cell : cells) {
+    width = std::max(width, cell.size());
+  }
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    lines[i] += lines[i].empty() ? fmt::format("{:<{}}", cells[i], width)
+                                 : fmt::format("  {:>{}}", cells[i], width);
+  }
+  return lines;
 }
 
-// The rows with their columns aligned: the first to the left, numbers to the right.
-std::string format_table(const std::vector<Cells>& rows) {
-  std::array<std::size_t, std::tuple_size_v<Cells>> widths{};
-  for (const Cells& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], row[i].size());
+std::string format_table(const std::vector<data::SourceCounts>& sources) {
+  std::vector<std::string> names{"dataset"};
+  for (const data::SourceCounts& source : sources) {
+    names.push_back(printable(source.path));
+  }
+  std::vector<std::string> lines = with_column(std::vector<std::string>(names.size()), names);
+  for (const Column& column : kColumns) {
+    std::vector<std::string> cells{column.name};
+    bool shown = column.always;
+    for (const data::SourceCounts& source : sources) {
+      shown |= column.value(source) != 0;
+      cells.push_back(std::to_string(column.value(source)));
+    }
+    if (shown) {
+      lines = with_column(std::move(lines), cells);
     }
   }
-  std::string text;
-  for (const Cells& row : rows) {
-    text += fmt::format("{:<{}}", row[0], widths[0]);
-    for (std::size_t i = 1; i < row.size(); ++i) {
-      text += fmt::format("  {:>{}}", row[i], widths[i]);
-    }
-    text += '\n';
-  }
-  return text;
+  return join(lines, "\n") + "\n";
 }
 
-void report(const std::string& folder, const data::TokenizeResult& result) {
-  std::vector<Cells> rows{{"dataset", "rows", "documents", "tokens", "targets", "empty",
-                           "no target", "too long", "cut", "split"}};
-  std::int64_t lost = 0;
-  for (const data::SourceCounts& source : result.manifest.sources) {
-    rows.push_back(cells(source));
-    lost += source.tokens_lost;
-  }
+void report(const TokenizeConfig& config, const std::string& folder,
+            const data::TokenizeResult& result) {
+  const std::vector<data::SourceCounts>& sources = result.manifest.sources;
   const data::ShardCounts totals = result.manifest.totals();
-  std::cout << format_table(rows)
+  std::cout << format_table(sources)
             << fmt::format("{}: {} documents, {} tokens, {} of them targets, in {} shard{}{}\n",
                            folder, totals.documents, totals.tokens, totals.trained_tokens,
                            result.manifest.shards.size(),
                            result.manifest.shards.size() == 1 ? "" : "s",
                            result.reused ? " (there already, and nothing changed)" : "");
+  if (posix_file_system().exists(result.folder / data::kReportPageName)) {
+    std::cout << fmt::format("report: {}\n", (fs::path(folder) / data::kReportPageName).string());
+  }
   std::cout.flush();
+  for (const std::string& warning : data::report_warnings(sources, {})) {
+    log_warning("{}", warning);
+  }
+  std::int64_t lost = 0;
+  for (const data::SourceCounts& source : sources) {
+    lost += source.tokens_lost;
+  }
   if (lost > 0) {
     log_warning("{} tokens of documents that were cut or dropped are not in the shards", lost);
   }
+  data::check_losses(sources, config.settings.limits);
 }
 
 // Tokenises all datasets, or one side of their split, into `folder`.
@@ -153,18 +179,12 @@ void tokenize_into(FileSystem& files, const TokenizeConfig& config,
                    std::optional<data::ValidationSplit> split) {
   data::TokenizeOptions tokenize = tokenize_options(files, config);
   tokenize.split = split;
-  std::unique_ptr<ProgressLine> progress;
-  tokenize.progress = [&](const data::TokenizeProgress& at) {
-    if (progress == nullptr) {
-      progress = std::make_unique<ProgressLine>("tokenising", at.total_bytes, "bytes");
-    }
-    progress->update(at.bytes,
-                     fmt::format("{} tokens", human_count(static_cast<double>(at.tokens))));
-  };
+  data::TokenizeProgressLine progress;
+  tokenize.progress = [&](const data::TokenizeProgress& at) { progress.show(at); };
   const data::TokenizeResult result =
       data::tokenize_to_shards(files, config.datasets, tokenizer, tokenize, folder);
-  progress.reset();
-  report(folder, result);
+  progress.finish();
+  report(config, folder, result);
 }
 
 void tokenize(const Options& options) {

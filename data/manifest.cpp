@@ -58,17 +58,21 @@ ShardCounts get_counts(const Json& json, std::string_view name) {
           .trained_tokens = count_member(json, "trained_tokens", name)};
 }
 
+}  // namespace
+
 Json to_json(const SourceCounts& source) {
   Json json = {{"path", source.path}, {"rows", source.rows}};
   put_counts(json, source.kept);
   json["left_out"] = source.left_out;
   json["duplicates"] = source.duplicates;
+  json["dropped"] = source.dropped;
   json["empty"] = source.empty;
   json["no_target"] = source.no_target;
   json["overlong_dropped"] = source.overlong_dropped;
   json["truncated"] = source.truncated;
   json["split"] = source.split;
   json["tokens_lost"] = source.tokens_lost;
+  json["first_dropped"] = source.first_dropped;
   return json;
 }
 
@@ -78,12 +82,16 @@ SourceCounts source_from_json(const Json& json, std::string_view name) {
           .kept = get_counts(json, name),
           .left_out = count_member_or_zero(json, "left_out", name),
           .duplicates = count_member_or_zero(json, "duplicates", name),
+          .dropped = count_member_or_zero(json, "dropped", name),
           .empty = count_member(json, "empty", name),
           .no_target = count_member(json, "no_target", name),
           .overlong_dropped = count_member(json, "overlong_dropped", name),
           .truncated = count_member(json, "truncated", name),
           .split = count_member(json, "split", name),
-          .tokens_lost = count_member(json, "tokens_lost", name)};
+          .tokens_lost = count_member(json, "tokens_lost", name),
+          .first_dropped = json_find(json, "first_dropped") == nullptr
+                               ? std::string()
+                               : json_string(json, "first_dropped", name)};
 }
 
 Json to_json(const ShardEntry& shard) {
@@ -106,6 +114,8 @@ ShardEntry shard_from_json(const Json& json, std::string_view name) {
   }
   return shard;
 }
+
+namespace {
 
 void check_totals(const Json& json, const Manifest& manifest, std::string_view name) {
   const ShardCounts claimed = get_counts(json, name);

@@ -62,6 +62,8 @@ class ShardReader {
   void read(std::span<const DocumentRead> reads) const;
   /// Whether reading decodes whole chunks.
   [[nodiscard]] bool compressed() const;
+  /// Reads the whole mask: how many tokens of each document are targets.
+  [[nodiscard]] std::vector<std::int64_t> trained_per_document() const;
 
   /// Reads all tokens and masks once and checks every value and the count of trained tokens.
   void verify() const;

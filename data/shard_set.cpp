@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 #include <tuple>
+#include <utility>
 
 #include "base/error.h"
 #include "base/sha256.h"
@@ -42,13 +43,7 @@ void check_shard(const ShardReader& shard, const fs::path& path, const ShardEntr
 
 ShardSet::ShardSet(FileSystem& files, const fs::path& folder, const ShardSetOptions& options)
     : folder_(folder), manifest_(read_manifest(files, folder)) {
-  const std::string& made_with = manifest_.identity.tokenizer_sha256;
-  if (!options.tokenizer_sha256.empty() && options.tokenizer_sha256 != made_with) {
-    fail_data(
-        "{}: its shards were made with the tokenizer {}…, the model's is {}…: tokenise again "
-        "with the model's tokenizer",
-        folder.string(), made_with.substr(0, 12), options.tokenizer_sha256.substr(0, 12));
-  }
+  check_tokenizer(options);
   for (const ShardEntry& entry : manifest_.shards) {
     const fs::path path = folder / entry.file;
     check_file(files, path, entry, options.verify);
@@ -61,6 +56,46 @@ ShardSet::ShardSet(FileSystem& files, const fs::path& folder, const ShardSetOpti
   }
 }
 
+void ShardSet::check_tokenizer(const ShardSetOptions& options) const {
+  const std::string& made_with = manifest_.identity.tokenizer_sha256;
+  if (!options.tokenizer_sha256.empty() && options.tokenizer_sha256 != made_with) {
+    fail_data(
+        "{}: its shards were made with the tokenizer {}…, the model's is {}…: tokenise again "
+        "with the model's tokenizer",
+        folder_.string(), made_with.substr(0, 12), options.tokenizer_sha256.substr(0, 12));
+  }
+}
+
+ShardSet ShardSet::of_file(FileSystem& files, const fs::path& path,
+                           const ShardSetOptions& options) {
+  ShardSet set;
+  set.folder_ = path.parent_path();
+  const ShardReader& shard = set.shards_.emplace_back(path);
+  set.manifest_.identity = shard.identity();
+  set.check_tokenizer(options);
+  ShardEntry entry{.file = path.filename().string(),
+                   .bytes = static_cast<std::int64_t>(files.open(path)->size()),
+                   .counts = shard.counts(),
+                   .sha256 = {}};
+  if (is_shard_folder(files, set.folder_)) {
+    const Manifest manifest = read_manifest(files, set.folder_);
+    set.manifest_.sources = manifest.sources;
+    for (const ShardEntry& listed : manifest.shards) {
+      if (listed.file == entry.file) {
+        check_file(files, path, listed, options.verify);
+        check_shard(shard, path, listed, manifest.identity);
+        entry = listed;
+      }
+    }
+  }
+  if (options.verify) {
+    shard.verify();
+  }
+  set.manifest_.shards.push_back(std::move(entry));
+  set.first_.push_back(shard.counts().documents);
+  return set;
+}
+
 ShardSet::Place ShardSet::find(std::int64_t document) const {
   if (document < 0 || document >= documents()) {
     fail_internal("{}: document {} of {}", folder_.string(), document, documents());
@@ -68,6 +103,14 @@ ShardSet::Place ShardSet::find(std::int64_t document) const {
   const auto after = std::upper_bound(first_.begin(), first_.end(), document);
   const auto shard = static_cast<std::size_t>(after - first_.begin() - 1);
   return {&shards_[shard], document - first_[shard]};
+}
+
+Document ShardSet::document(std::int64_t number) const {
+  Document document;
+  document.source = source(number);
+  document.label = label(number);
+  read(number, length(number), document.ids, document.mask);
+  return document;
 }
 
 std::int64_t ShardSet::length(std::int64_t document) const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/file_system.h"
+#include "data/document.h"
 #include "data/manifest.h"
 #include "data/shard_reader.h"
 
@@ -26,8 +27,14 @@ class ShardSet {
   /// name the file.
   ShardSet(FileSystem& files, const fs::path& folder, const ShardSetOptions& options = {});
 
+  /// One shard file alone; what a manifest beside it says of its datasets is taken, where there is
+  /// one.
+  [[nodiscard]] static ShardSet of_file(FileSystem& files, const fs::path& path,
+                                        const ShardSetOptions& options = {});
+
   [[nodiscard]] const fs::path& folder() const { return folder_; }
   [[nodiscard]] const Manifest& manifest() const { return manifest_; }
+  [[nodiscard]] const std::vector<ShardReader>& shards() const { return shards_; }
   [[nodiscard]] std::int64_t documents() const { return first_.back(); }
   /// Tokens of a document.
   [[nodiscard]] std::int64_t length(std::int64_t document) const;
@@ -39,6 +46,8 @@ class ShardSet {
   [[nodiscard]] std::int64_t rejected(std::int64_t document) const;
   /// Document::label.
   [[nodiscard]] std::int8_t label(std::int64_t document) const;
+  /// The whole document.
+  [[nodiscard]] Document document(std::int64_t number) const;
   /// Appends `limit` tokens of a document from `begin` on (to its end when that comes first) to
   /// `ids` and `mask`.
   void read(std::int64_t document, std::int64_t limit, std::vector<std::int32_t>& ids,
@@ -51,6 +60,9 @@ class ShardSet {
   [[nodiscard]] bool compressed() const;
 
  private:
+  ShardSet() = default;
+  void check_tokenizer(const ShardSetOptions& options) const;
+
   struct Place {
     const ShardReader* shard;
     std::int64_t document;

@@ -38,8 +38,15 @@ void write_attributes(const Hdf5Handle& file, const fs::path& path, const ShardI
 }  // namespace
 
 ShardWriter::ShardWriter(FileSystem& files, fs::path folder, ShardIdentity identity,
-                         ShardOptions options)
-    : files_(files), folder_(std::move(folder)), identity_(std::move(identity)), options_(options) {
+                         ShardOptions options, std::vector<ShardEntry> finished)
+    : files_(files),
+      folder_(std::move(folder)),
+      identity_(std::move(identity)),
+      options_(options),
+      entries_(std::move(finished)) {
+  for (const ShardEntry& entry : entries_) {
+    documents_ += entry.counts.documents;
+  }
   if (options_.shard_tokens < 1 || options_.shard_tokens > kMaxShardTokens) {
     fail_config("shard_tokens is {}, expected 1 to {}", options_.shard_tokens, kMaxShardTokens);
   }

@@ -24,8 +24,10 @@ struct ShardOptions {
 /// Used from one thread.
 class ShardWriter {
  public:
-  /// `files` must outlive the writer. Nothing is written before the first shard is full.
-  ShardWriter(FileSystem& files, fs::path folder, ShardIdentity identity, ShardOptions options);
+  /// `files` must outlive the writer. Nothing is written before the first shard is full. `finished`
+  /// are shards that the folder holds already: the first new one is numbered after them.
+  ShardWriter(FileSystem& files, fs::path folder, ShardIdentity identity, ShardOptions options,
+              std::vector<ShardEntry> finished = {});
 
   /// Data Errors: an empty document, ids and mask of different length, a token outside the
   /// vocabulary, a mask that is not 0 or 1 or that marks the first token.
@@ -33,6 +35,8 @@ class ShardWriter {
 
   /// A preference pair: the two documents lie in one shard, the chosen one first. Errors as of add.
   void add_pair(const Document& chosen, const Document& rejected);
+  /// Of the shards that are finished, in order.
+  [[nodiscard]] const std::vector<ShardEntry>& entries() const { return entries_; }
 
   /// Writes the last shard and returns the entries of all of them, in order. No other call may
   /// follow.

@@ -4,148 +4,29 @@
 
 #include <algorithm>
 #include <array>
-#include <thread>
 #include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "data/report.h"
 #include "data/shard_set.h"
-#include "data/tokenize_encode.h"
-#include "data/tokenize_fit.h"
-#include "data/tokenize_pair.h"
+#include "data/tokenize_run.h"
 #include "data/tokenize_sources.h"
-#include "data/tokenize_split.h"
+#include "data/tokenize_work.h"
 
 namespace weft::data {
 
 namespace {
 
-constexpr std::size_t kBatchRows = 4096;
-constexpr std::size_t kBatchBytes = std::size_t{4} << 20;
+constexpr std::size_t kCacheNameDigits = 16;
+constexpr int kAbandonedDays = 7;
 
 const std::array<std::pair<Overlong, const char*>, 4> kOverlongNames{
     {{Overlong::kTruncate, "truncate"},
      {Overlong::kDrop, "drop"},
      {Overlong::kSplit, "split"},
      {Overlong::kError, "error"}}};
-
-int thread_count(const TokenizeOptions& options) {
-  if (options.threads > 0) {
-    return options.threads;
-  }
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
-
-/// One run over all sources.
-class Tokenization {
- public:
-  Tokenization(FileSystem& files, const std::vector<TokenizeSource>& sources,
-               const Tokenizer& tokenizer, const TokenizeOptions& options, ShardWriter& writer)
-      : files_(files),
-        sources_(sources),
-        tokenizer_(tokenizer),
-        options_(options),
-        threads_(thread_count(options)),
-        writer_(writer) {
-    for (const TokenizeSource& source : sources) {
-      progress_.total_bytes += source.bytes;
-    }
-  }
-
-  std::vector<SourceCounts> run() {
-    const EncodeContent content{.hash = options_.deduplicate || options_.split,
-                                .side = split_side(files_, sources_, tokenizer_, options_)};
-    for (std::size_t i = 0; i < sources_.size(); ++i) {
-      SourceCounts& counts = counts_.emplace_back();
-      counts.path = sources_[i].input.path.string();
-      const auto encoder = make_row_encoder(sources_[i], tokenizer_, options_, content);
-      RowPicker picker(sources_[i]);
-      for (const fs::path& path : sources_[i].files) {
-        run_file(path, i, *encoder, picker, counts);
-      }
-    }
-    return std::move(counts_);
-  }
-
- private:
-  void run_file(const fs::path& path, std::size_t source, const RowEncoder& encoder,
-                RowPicker& picker, SourceCounts& counts) {
-    const auto reader = open_source_rows(files_, sources_[source], path);
-    const std::uint64_t before = progress_.bytes;
-    while (read_batch(*reader, picker)) {
-      std::vector<EncodedRow> encoded = encode_rows(encoder, rows_, path, threads_);
-      for (std::size_t i = 0; i < encoded.size(); ++i) {
-        for (Document& document : encoded[i].documents) {
-          document.source = static_cast<std::uint16_t>(source);
-        }
-        write(std::move(encoded[i]), fmt::format("{}:{}", path.string(), rows_[i].line), counts);
-      }
-      progress_.bytes = before + reader->bytes_read();
-      report();
-    }
-    progress_.bytes = before + reader->bytes_read();
-  }
-
-  /// Fills rows_. False at the end of the file, or of what is read of it.
-  bool read_batch(RowReader& reader, RowPicker& picker) {
-    rows_.clear();
-    std::size_t bytes = 0;
-    Row row;
-    while (rows_.size() < kBatchRows && bytes < kBatchBytes && !picker.done() && reader.next(row)) {
-      if (picker.take(row)) {
-        bytes += row.text.size();
-        rows_.push_back(std::move(row));
-      }
-    }
-    return !rows_.empty();
-  }
-
-  void write(EncodedRow row, const std::string& name, SourceCounts& counts) {
-    ++counts.rows;
-    ++progress_.rows;
-    if (row.left_out) {
-      ++counts.left_out;
-    } else if (row.documents.empty()) {
-      ++counts.empty;
-    } else if (options_.deduplicate && !seen_.insert(*row.content)) {
-      ++counts.duplicates;
-    } else if (row.pair) {
-      write_pair(std::move(row.documents), name, counts);
-    } else {
-      for (Document& document : row.documents) {
-        for (const Document& kept : fit_document(std::move(document), options_, name, counts)) {
-          progress_.tokens += kept.size();
-          writer_.add(kept);
-        }
-      }
-    }
-  }
-
-  void write_pair(std::vector<Document> pair, const std::string& name, SourceCounts& counts) {
-    if (fit_pair(pair, options_, name, counts)) {
-      progress_.tokens += pair[0].size() + pair[1].size();
-      writer_.add_pair(pair[0], pair[1]);
-    }
-  }
-
-  void report() const {
-    if (options_.progress) {
-      options_.progress(progress_);
-    }
-  }
-
-  FileSystem& files_;
-  const std::vector<TokenizeSource>& sources_;
-  const Tokenizer& tokenizer_;
-  const TokenizeOptions& options_;
-  int threads_;
-  ShardWriter& writer_;
-  TokenizeProgress progress_;
-  std::vector<SourceCounts> counts_;
-  std::vector<Row> rows_;
-  ContentSet seen_;
-};
 
 /// What `folder` holds already: the shards to reuse, or nothing. A config Error when it holds
 /// something else.
@@ -189,50 +70,105 @@ std::optional<Manifest> find_existing(FileSystem& files, const fs::path& folder,
       sum.rows, sum.empty, sum.no_target, sum.overlong_dropped);
 }
 
+/// Inputs that were looked at, and what names their shards.
+struct Plan {
+  std::vector<TokenizeSource> sources;
+  Json recipe;
+  ShardIdentity identity;
+};
+
+Plan make_plan(FileSystem& files, std::span<const TokenizeInput> inputs, const Tokenizer& tokenizer,
+               const TokenizeOptions& options) {
+  Plan plan;
+  plan.sources = resolve_inputs(files, inputs, options);
+  plan.recipe = tokenize_recipe(files, plan.sources, tokenizer, options);
+  plan.identity = {.tokenizer_sha256 = tokenizer.sha256(),
+                   .vocab_size = tokenizer.vocab_size(),
+                   .fingerprint = recipe_fingerprint(plan.recipe)};
+  return plan;
+}
+
+fs::path without_last_slash(const fs::path& folder) {
+  fs::path path = fs::absolute(folder).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();  // "shards/" means "shards"
+}
+
+/// Makes the shards of `plan` in `work` and publishes them.
+Manifest make_shards(FileSystem& files, const Plan& plan, const Tokenizer& tokenizer,
+                     const TokenizeOptions& options, TokenizeWork& work) {
+  Manifest manifest{.identity = plan.identity, .recipe = plan.recipe, .sources = {}, .shards = {}};
+  ShardWriter writer(files, work.shards(), plan.identity, options.shards, work.done().shards);
+  manifest.sources = run_tokenization(files, plan.sources, tokenizer, options, writer, work);
+  manifest.shards = writer.finish();
+  if (manifest.shards.empty()) {
+    fail_nothing_left(manifest.sources);
+  }
+  write_manifest(files, work.shards(), manifest);
+  const ShardSet set(files, work.shards(), {.tokenizer_sha256 = {}, .verify = false});
+  write_report(files, work.shards(), make_report(set, tokenizer, options.model));
+  work.publish();
+  return manifest;
+}
+
+TokenizeResult run_plan(FileSystem& files, const Plan& plan, const Tokenizer& tokenizer,
+                        const TokenizeOptions& options, const fs::path& out) {
+  TokenizeResult result{.folder = out, .manifest = {}};
+  const auto reuse = [&] {
+    auto existing = find_existing(files, out, plan.identity, plan.recipe);
+    if (existing) {
+      result.manifest = std::move(*existing);
+      result.reused = true;
+    }
+    return result.reused;
+  };
+  if (reuse()) {
+    remove_tokenize_work(files, out);  // of a run that was killed when all but this was done
+    return result;
+  }
+  files.make_folders(out.parent_path());
+  remove_stale_temporaries(files, out.parent_path());
+  for (const TokenizeSource& source : plan.sources) {
+    if (!source.format.guessed_from.empty()) {
+      log_info("{}", source.format.description(source.input.path.string()));
+    }
+  }
+  TokenizeWork work(files, out, plan.identity, plan.recipe);
+  if (reuse()) {  // made by the process that held the lock until now
+    work.discard();
+    return result;
+  }
+  result.resumed_shards = std::ssize(work.done().shards);
+  if (result.resumed_shards > 0) {
+    log_info("{}: going on after {} shards that an earlier run finished", out.string(),
+             result.resumed_shards);
+  }
+  result.manifest = make_shards(files, plan, tokenizer, options, work);
+  return result;
+}
+
 }  // namespace
 
 TokenizeResult tokenize_to_shards(FileSystem& files, std::span<const TokenizeInput> inputs,
                                   const Tokenizer& tokenizer, const TokenizeOptions& options,
                                   const fs::path& out_folder) {
-  const std::vector<TokenizeSource> sources = resolve_inputs(files, inputs, options);
-  Manifest manifest;
-  manifest.recipe = tokenize_recipe(files, sources, tokenizer, options);
-  manifest.identity = {.tokenizer_sha256 = tokenizer.sha256(),
-                       .vocab_size = tokenizer.vocab_size(),
-                       .fingerprint = recipe_fingerprint(manifest.recipe)};
-  if (auto existing = find_existing(files, out_folder, manifest.identity, manifest.recipe)) {
-    return {.manifest = std::move(*existing), .reused = true};
-  }
-  fs::path out = fs::absolute(out_folder).lexically_normal();
-  if (!out.has_filename()) {
-    out = out.parent_path();  // "shards/" means "shards"
-  }
-  for (const TokenizeSource& source : sources) {
-    if (!source.format.guessed_from.empty()) {
-      log_info("{}", source.format.description(source.input.path.string()));
-    }
-  }
-  files.make_folders(out.parent_path());
-  remove_stale_temporaries(files, out.parent_path());
-  PublishedFolder folder(files, out);
-  ShardWriter writer(files, folder.path(), manifest.identity, options.shards);
-  manifest.sources = Tokenization(files, sources, tokenizer, options, writer).run();
-  manifest.shards = writer.finish();
-  if (manifest.shards.empty()) {
-    fail_nothing_left(manifest.sources);
-  }
-  write_manifest(files, folder.path(), manifest);
-  if (files.exists(out)) {
-    files.remove(out);  // it is empty, as find_existing saw
-  }
-  folder.commit();
-  return {.manifest = std::move(manifest), .reused = false};
+  const Plan plan = make_plan(files, inputs, tokenizer, options);
+  return run_plan(files, plan, tokenizer, options, without_last_slash(out_folder));
+}
+
+TokenizeResult tokenize_to_cache(FileSystem& files, std::span<const TokenizeInput> inputs,
+                                 const Tokenizer& tokenizer, const TokenizeOptions& options,
+                                 const fs::path& cache) {
+  const Plan plan = make_plan(files, inputs, tokenizer, options);
+  const std::string name = plan.identity.fingerprint.substr(0, kCacheNameDigits);
+  TokenizeResult result =
+      run_plan(files, plan, tokenizer, options, without_last_slash(cache) / name);
+  remove_old_tokenize_work(files, cache, kAbandonedDays);
+  return result;
 }
 
 std::string tokenize_fingerprint(FileSystem& files, std::span<const TokenizeInput> inputs,
                                  const Tokenizer& tokenizer, const TokenizeOptions& options) {
-  const std::vector<TokenizeSource> sources = resolve_inputs(files, inputs, options);
-  return recipe_fingerprint(tokenize_recipe(files, sources, tokenizer, options));
+  return make_plan(files, inputs, tokenizer, options).identity.fingerprint;
 }
 
 std::string overlong_name(Overlong overlong) {

@@ -55,8 +55,15 @@ struct ValidationSplit {
 /// "" for a size that can be, else what is wrong with it.
 [[nodiscard]] std::string val_size_problem(double size);
 
+enum class TokenizeStage {
+  kHashing,     ///< reads the inputs to see whether their shards are there already
+  kTokenizing,  ///< makes the shards
+};
+
 struct TokenizeProgress {
-  std::uint64_t bytes = 0;  ///< of the inputs, done
+  TokenizeStage stage = TokenizeStage::kTokenizing;
+  std::uint64_t bytes = 0;          ///< of the inputs, done
+  std::uint64_t resumed_bytes = 0;  ///< of these, what an earlier run that was stopped had done
   std::uint64_t total_bytes = 0;
   std::int64_t rows = 0;
   std::int64_t tokens = 0;
@@ -77,32 +84,44 @@ struct TokenizeOptions {
   std::uint64_t max_row_bytes = std::uint64_t{64} << 20;
   /// 0: one for each processor. The shards do not depend on it.
   int threads = 0;
+  /// The folder of the tokenizer, for the report beside the shards; the shards do not depend on it.
+  std::string model;
   /// Called between batches of rows, from the calling thread.
   std::function<void(const TokenizeProgress&)> progress;
 };
 
 struct TokenizeResult {
+  fs::path folder;
   Manifest manifest;
   bool reused = false;  ///< the folder already held the shards of these inputs and options
+  std::int64_t resumed_shards = 0;  ///< shards that an earlier run, which was stopped, had finished
 };
 
 /// Tokenises raw files into a folder of shards that appears whole or not at all. A folder that
 /// holds the shards of the same inputs, tokenizer and options (recognised by fingerprint, file
-/// contents included) is left as it is. Text documents train every token but the first; rows of ids
-/// and labels pass through untouched; chats train what the chat format says. What was guessed of
-/// each dataset's rows is logged.
+/// contents included) is left as it is. What a run that was stopped left behind (tokenize_work.h)
+/// is taken up where it ended: the shards are those of a run that was not stopped, byte for byte.
+/// Text documents train every token but the first; rows of ids and labels pass through untouched;
+/// chats train what the chat format says. What was guessed of each dataset's rows is logged.
 ///
 /// Errors: config Errors for options that cannot be and for an `out_folder` that holds something
-/// else, with what differs; data Errors `FILE:LINE: …` for the first bad row; a data Error when no
-/// document is left.
+/// else, with what differs, or that another process works on; data Errors `FILE:LINE: …` for the
+/// first bad row; a data Error when no document is left.
 [[nodiscard]] TokenizeResult tokenize_to_shards(FileSystem& files,
                                                 std::span<const TokenizeInput> inputs,
                                                 const Tokenizer& tokenizer,
                                                 const TokenizeOptions& options,
                                                 const fs::path& out_folder);
 
-/// The fingerprint that tokenize_to_shards would give its shards: names a cache folder. Reads every
-/// input once.
+/// The same into CACHE/FINGERPRINT, a folder named by the inputs, tokenizer and options, so that
+/// other ones find their own. The inputs are read once to name it.
+[[nodiscard]] TokenizeResult tokenize_to_cache(FileSystem& files,
+                                               std::span<const TokenizeInput> inputs,
+                                               const Tokenizer& tokenizer,
+                                               const TokenizeOptions& options,
+                                               const fs::path& cache);
+
+/// The fingerprint that tokenize_to_shards gives its shards. Reads every input once.
 [[nodiscard]] std::string tokenize_fingerprint(FileSystem& files,
                                                std::span<const TokenizeInput> inputs,
                                                const Tokenizer& tokenizer,

@@ -235,6 +235,12 @@ void add_tokenize_keys(Schema& schema, TokenizeSettings* settings) {
   schema.add_bool("deduplicate", &settings->deduplicate,
                   "Leave out rows that say the same as an earlier one of any dataset; counted.");
   add_chat_keys(schema, settings);
+  schema.add_number(
+      "max_dropped_fraction", &settings->limits.max_dropped_fraction, {0, 1},
+      "It is an error when more of a dataset's rows are dropped: empty, without a "
+      "target, over max_length. Duplicates and rows left out on purpose do not count.");
+  schema.add_number("max_truncated_fraction", &settings->limits.max_truncated_fraction, {0, 1},
+                    "It is an error when more of a dataset's rows are cut or split at max_length.");
 }
 
 Schema::Key datasets_key(std::string name, std::vector<TokenizeInput>* value,

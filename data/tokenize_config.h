@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/schema.h"
+#include "data/report.h"
 #include "data/tokenize.h"
 
 namespace weft::data {
@@ -23,6 +24,8 @@ struct TokenizeSettings {
   std::string multi_turn_reasoning = "auto";
   bool enable_thinking = true;
   std::string special_tokens = "plain";
+
+  LossLimits limits;
 
   /// Sets the members of `options` that these settings speak of; `auto` as chat_template looks into
   /// `model_folder`. A config Error for words and combinations that cannot be.

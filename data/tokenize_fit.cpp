@@ -1,5 +1,7 @@
 #include "data/tokenize_fit.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -15,6 +17,7 @@ std::vector<Document> split_document(const Document& document, std::int64_t max_
     const std::int64_t end = std::min(begin + max_length, document.size());
     Document& piece = pieces.emplace_back();
     piece.source = document.source;
+    piece.label = document.label;
     piece.ids.assign(document.ids.begin() + begin, document.ids.begin() + end);
     piece.mask.assign(document.mask.begin() + begin, document.mask.begin() + end);
     piece.mask[0] = 0;
@@ -22,8 +25,38 @@ std::vector<Document> split_document(const Document& document, std::int64_t max_
   return pieces;
 }
 
-std::vector<Document> cut_document(Document document, std::int64_t max_length, Overlong overlong,
-                                   std::string_view name, SourceCounts& counts) {
+/// Where the max_length tokens begin that a document is cut to; see the header. It has a target.
+std::int64_t cut_begin(const Document& document, std::int64_t max_length) {
+  const auto first = std::find(document.mask.begin(), document.mask.end(), 1);
+  const auto last = std::find(document.mask.rbegin(), document.mask.rend(), 1);
+  const std::int64_t first_target = first - document.mask.begin();
+  const std::int64_t after_targets = document.mask.rend() - last;
+  if (after_targets - first_target < max_length) {  // with one token before the first
+    return std::max<std::int64_t>(0, after_targets - max_length);
+  }
+  return std::max<std::int64_t>(0, first_target - max_length / 2);
+}
+
+Document truncate_document(const Document& document, std::int64_t max_length) {
+  const std::int64_t begin = cut_begin(document, max_length);
+  const std::int64_t end = std::min(begin + max_length, document.size());
+  Document cut;
+  cut.source = document.source;
+  cut.label = document.label;
+  cut.ids.assign(document.ids.begin() + begin, document.ids.begin() + end);
+  cut.mask.assign(document.mask.begin() + begin, document.mask.begin() + end);
+  return cut;
+}
+
+/// The first row that is dropped is remembered, so that a person can look at it.
+void note_drop(SourceCounts& counts, std::string_view name, std::string_view why) {
+  if (counts.first_dropped.empty()) {
+    counts.first_dropped = fmt::format("{}: {}", name, why);
+  }
+}
+
+std::vector<Document> cut_document(const Document& document, std::int64_t max_length,
+                                   Overlong overlong, std::string_view name, SourceCounts& counts) {
   switch (overlong) {
     case Overlong::kError:
       fail_data(
@@ -33,6 +66,7 @@ std::vector<Document> cut_document(Document document, std::int64_t max_length, O
     case Overlong::kDrop:
       ++counts.overlong_dropped;
       counts.tokens_lost += document.size();
+      note_drop(counts, name, fmt::format("{} tokens, over max_length", document.size()));
       return {};
     case Overlong::kSplit:
       ++counts.split;
@@ -40,26 +74,29 @@ std::vector<Document> cut_document(Document document, std::int64_t max_length, O
     case Overlong::kTruncate:
       ++counts.truncated;
       counts.tokens_lost += document.size() - max_length;
-      document.ids.resize(static_cast<std::size_t>(max_length));
-      document.mask.resize(static_cast<std::size_t>(max_length));
-      break;
+      return {truncate_document(document, max_length)};
   }
-  std::vector<Document> kept;
-  kept.push_back(std::move(document));
-  return kept;
+  fail_internal("overlong {}", static_cast<int>(overlong));
 }
 
 }  // namespace
 
 std::vector<Document> fit_document(Document document, const TokenizeOptions& options,
                                    std::string_view name, SourceCounts& counts) {
-  std::vector<Document> kept;
   if (document.ids.empty()) {
     ++counts.empty;
-    return kept;
+    note_drop(counts, name, "it is empty");
+    return {};
   }
+  if (document.trained_tokens() == 0) {
+    ++counts.no_target;
+    counts.tokens_lost += document.size();
+    note_drop(counts, name, "no token of it is a target");
+    return {};
+  }
+  std::vector<Document> kept;
   if (options.max_length && document.size() > *options.max_length) {
-    kept = cut_document(std::move(document), *options.max_length, options.overlong, name, counts);
+    kept = cut_document(document, *options.max_length, options.overlong, name, counts);
   } else {
     kept.push_back(std::move(document));
   }
@@ -70,7 +107,7 @@ std::vector<Document> fit_document(Document document, const TokenizeOptions& opt
       counts.kept.trained_tokens += piece.trained_tokens();
       return false;
     }
-    ++counts.no_target;
+    ++counts.no_target;  // a piece of a split document
     counts.tokens_lost += piece.size();
     return true;
   });

@@ -10,8 +10,15 @@
 namespace weft::data {
 
 /// Drops, cuts or keeps a document by the rules of `options` and counts what it did in `counts`
-/// (all but `rows`). What comes back is at most max_length long and has a target. `name`
-/// (FILE:LINE) is for the Error of Overlong::kError.
+/// (all but `rows` and `dropped`). What comes back is at most max_length long and has a target.
+/// `name` (FILE:LINE) is for messages and for counts.first_dropped.
+///
+/// Overlong::kTruncate keeps what is trained, with as much before it as fits:
+///  - where the first and the last target lie close enough, all targets stay: tokens after the last
+///    one go first, then the front is cut, as little as will do (a long prompt loses its
+///    beginning);
+///  - else the targets themselves are cut at their end, and of what stands before the first one at
+///    most max_length / 2 tokens stay (a long text or answer loses its end).
 [[nodiscard]] std::vector<Document> fit_document(Document document, const TokenizeOptions& options,
                                                  std::string_view name, SourceCounts& counts);
 

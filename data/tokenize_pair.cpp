@@ -24,6 +24,9 @@ bool fit_pair(std::vector<Document>& pair, const TokenizeOptions& options, std::
   if (kept.size() != 2) {
     ++(fitted.overlong_dropped > 0 ? counts.overlong_dropped : counts.no_target);
     counts.tokens_lost += tokens;
+    if (counts.first_dropped.empty()) {
+      counts.first_dropped = fitted.first_dropped;
+    }
     return false;
   }
   counts.truncated += fitted.truncated > 0 ? 1 : 0;

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstddef>
+
 #include "base/sha256.h"
 #include "base/text.h"
 #include "data/megatron.h"
@@ -13,7 +16,44 @@ namespace {
 /// Raise it when the same inputs and options begin to give other shards.
 constexpr int kRecipeVersion = 2;
 
-Json source_recipe(FileSystem& files, const TokenizeSource& source) {
+constexpr std::size_t kHashBlock = std::size_t{4} << 20;
+
+/// The SHA-256 of input files, with progress: of a large corpus it takes a while.
+class InputHasher {
+ public:
+  InputHasher(FileSystem& files, std::span<const TokenizeSource> sources,
+              const TokenizeOptions& options)
+      : files_(files), options_(options), block_(kHashBlock) {
+    progress_.stage = TokenizeStage::kHashing;
+    for (const TokenizeSource& source : sources) {
+      progress_.total_bytes += source.bytes;
+    }
+  }
+
+  std::string hash(const fs::path& path) {
+    const auto file = files_.open(path);
+    Sha256 digest;
+    for (std::uint64_t offset = 0; offset < file->size(); offset += block_.size()) {
+      const auto count = std::min<std::uint64_t>(block_.size(), file->size() - offset);
+      const std::span<std::byte> part = std::span(block_).first(static_cast<std::size_t>(count));
+      file->read_at(offset, part);
+      digest.update(part);
+      progress_.bytes += count;
+      if (options_.progress) {
+        options_.progress(progress_);
+      }
+    }
+    return digest.finish();
+  }
+
+ private:
+  FileSystem& files_;
+  const TokenizeOptions& options_;
+  std::vector<std::byte> block_;
+  TokenizeProgress progress_;
+};
+
+Json source_recipe(InputHasher& hasher, const TokenizeSource& source) {
   const TokenizeInput& input = source.input;
   Json json = {{"format", source.format.name()},
                {"sample_by", input.sample_by},
@@ -35,9 +75,9 @@ Json source_recipe(FileSystem& files, const TokenizeSource& source) {
   }
   for (const fs::path& path : source.files) {
     // The name, not the place: data that was moved is still the same data.
-    json["files"].push_back({path.filename().string(), sha256_file(files, path)});
+    json["files"].push_back({path.filename().string(), hasher.hash(path)});
     if (path.extension() == ".idx") {  // the index of a pair; the ids are in the other file
-      json["files"].back().push_back(sha256_file(files, megatron_paths(path).bin));
+      json["files"].back().push_back(hasher.hash(megatron_paths(path).bin));
     }
   }
   return json;
@@ -65,9 +105,10 @@ Json tokenize_recipe(FileSystem& files, std::span<const TokenizeSource> sources,
   if (options.max_length) {
     json["max_length"] = *options.max_length;
   }
+  InputHasher hasher(files, sources, options);
   int number = 0;
   for (const TokenizeSource& source : sources) {
-    json[fmt::format("dataset {}", ++number)] = source_recipe(files, source);
+    json[fmt::format("dataset {}", ++number)] = source_recipe(hasher, source);
   }
   return json;
 }

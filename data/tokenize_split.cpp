@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 #include "base/error.h"
@@ -111,6 +112,31 @@ SplitSide split_side(FileSystem& files, const std::vector<TokenizeSource>& sourc
               count, smallest.size());
   }
   return SplitSide::of_count(std::move(smallest), count, validation);
+}
+
+void remember_contents(FileSystem& files, const std::vector<TokenizeSource>& sources,
+                       const Tokenizer& tokenizer, const TokenizeOptions& options,
+                       const SplitSide& side, const TokenizePosition& until, ContentSet& seen) {
+  const EncodeContent content{.hash = true, .side = SplitSide::of_share(0.0, true)};
+  std::vector<Row> rows;
+  for (std::size_t i = 0; i <= static_cast<std::size_t>(until.source); ++i) {
+    const bool last = std::cmp_equal(i, until.source);
+    std::size_t left = last ? static_cast<std::size_t>(until.row) : SIZE_MAX;
+    const auto encoder = make_row_encoder(sources[i], tokenizer, options, content);
+    RowPicker picker(sources[i]);
+    for (const fs::path& path : sources[i].files) {
+      const auto reader = open_source_rows(files, sources[i], path);
+      while (left > 0 && read_batch(*reader, picker, rows)) {
+        rows.resize(std::min(rows.size(), left));
+        left -= rows.size();
+        for (const EncodedRow& row : encode_rows(*encoder, rows, path, options.threads)) {
+          if (row.content && side.contains(*row.content)) {
+            seen.insert(*row.content);
+          }
+        }
+      }
+    }
+  }
 }
 
 }  // namespace weft::data

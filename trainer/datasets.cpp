@@ -2,12 +2,12 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/progress.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "data/file_patterns.h"
 #include "data/manifest.h"
 #include "data/tokenize.h"
+#include "data/tokenize_progress.h"
 
 namespace weft::trainer {
 namespace {
@@ -16,6 +16,7 @@ data::TokenizeOptions tokenize_options(FileSystem& files, const RunConfig& confi
   data::TokenizeOptions options;
   options.max_length = config.max_length;
   config.tokenize.apply(options, files, config.model_name_or_path);
+  options.model = config.model_name_or_path;
   return options;
 }
 
@@ -55,22 +56,17 @@ fs::path tokenised(FileSystem& files, const std::vector<data::TokenizeInput>& in
     options.split = data::ValidationSplit{.size = *config.val_size,
                                           .validation = part == DataPart::kEvaluation};
   }
-  const std::string fingerprint = data::tokenize_fingerprint(files, inputs, tokenizer, options);
-  const fs::path folder = cache / fingerprint.substr(0, 16);
-  std::unique_ptr<ProgressLine> progress;
+  data::TokenizeProgressLine progress;
   options.progress = [&](const data::TokenizeProgress& at) {
-    if (progress == nullptr) {
-      progress = std::make_unique<ProgressLine>("tokenising", at.total_bytes, "bytes");
-    }
-    progress->update(at.bytes);
+    progress.show(at);
     if (tick) {
       tick();
     }
   };
   files.make_folders(cache);
   const data::TokenizeResult result =
-      data::tokenize_to_shards(files, inputs, tokenizer, options, folder);
-  progress.reset();
+      data::tokenize_to_cache(files, inputs, tokenizer, options, cache);
+  progress.finish();
   const data::ShardCounts totals = result.manifest.totals();
   log_info("{}: {} documents, {} tokens, {} of them targets{}", names_of(inputs), totals.documents,
            human_count(static_cast<double>(totals.tokens)),
@@ -79,7 +75,8 @@ fs::path tokenised(FileSystem& files, const std::vector<data::TokenizeInput>& in
   for (const data::SourceCounts& source : result.manifest.sources) {
     warn_of_losses(source);
   }
-  return folder;
+  data::check_losses(result.manifest.sources, config.tokenize.limits);
+  return result.folder;
 }
 
 // Pairs and judgements need losses that weft does not have; trained like other documents they would

@@ -67,8 +67,9 @@ class TokenizeCommandTest : public ::testing::Test {
 
 TEST_F(TokenizeCommandTest, WritesShardsAndSaysWhatBecameOfTheRows) {
   const std::string said = tokenize();
-  EXPECT_THAT(said, HasSubstr("rows  documents  tokens  targets  empty  no target"));
-  EXPECT_THAT(said, HasSubstr("     3          2       7        5      0          1"));
+  EXPECT_THAT(said, HasSubstr("rows  documents  tokens  targets  no target\n"));
+  EXPECT_THAT(said, HasSubstr("     3          2       7        5          1\n"));
+  EXPECT_THAT(said, HasSubstr("report: " + (folder_ / "shards/report.html").string() + "\n"));
   EXPECT_THAT(said, HasSubstr("shards: 2 documents, 7 tokens, 5 of them targets, in 1 shard\n"));
   EXPECT_EQ(data::ShardSet(posix_file_system(), folder_ / "shards").documents(), 2);
 }
@@ -95,6 +96,31 @@ TEST_F(TokenizeCommandTest, ASecondRunFindsTheShards) {
 TEST_F(TokenizeCommandTest, OverridesWinOverTheFile) {
   config_ += "max_length: 100\n";
   EXPECT_THAT(tokenize({"max_length=3", "overlong=truncate"}), HasSubstr("2 documents, 6 tokens"));
+}
+
+TEST_F(TokenizeCommandTest, LosingMoreThanIsAllowedIsAnErrorThatKeepsTheShards) {
+  const Error error = refusal({"max_dropped_fraction=0.3"});
+  EXPECT_EQ(error.kind(), ErrorKind::kData);
+  EXPECT_THAT(error.what(), HasSubstr("rows.jsonl: 33.3% of its 3 rows were dropped (1 without a "
+                                      "target), the first at "));
+  EXPECT_THAT(error.what(), HasSubstr("rows.jsonl:2: no token of it is a target, over "
+                                      "max_dropped_fraction 0.3"));
+  // Asked again with another limit, nothing is tokenised again; with the same, it is refused again.
+  EXPECT_THAT(tokenize({"max_dropped_fraction=0.4"}), HasSubstr("there already"));
+  EXPECT_EQ(refusal({"max_dropped_fraction=0.3"}).kind(), ErrorKind::kData);
+}
+
+TEST_F(TokenizeCommandTest, ADatasetOfWhichNothingIsKeptIsAnError) {
+  put("masked.jsonl", "{\"ids\": [5, 6], \"labels\": [-100, -100]}\n");
+  const std::string both = "datasets=[{path: " + (folder_ / "rows.jsonl").string() +
+                           "}, {path: " + (folder_ / "masked.jsonl").string() + "}]";
+  EXPECT_THAT(refusal({both}).what(), HasSubstr("masked.jsonl: 100.0% of its 1 rows were dropped"));
+  EXPECT_NO_THROW((void)tokenize({both, "max_dropped_fraction=1"}));
+}
+
+TEST_F(TokenizeCommandTest, CuttingMoreThanIsAllowedIsAnError) {
+  EXPECT_THAT(refusal({"max_length=3", "overlong=truncate", "max_truncated_fraction=0.2"}).what(),
+              HasSubstr("33.3% of its 3 rows were cut or split at max_length, over"));
 }
 
 TEST_F(TokenizeCommandTest, MissingAndUnknownKeysAreConfigErrors) {

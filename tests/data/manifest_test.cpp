@@ -20,12 +20,14 @@ class ManifestTest : public FolderTest {
                           .kept = {.documents = 5, .tokens = 70, .trained_tokens = 30},
                           .left_out = 4,
                           .duplicates = 6,
+                          .dropped = 4,
                           .empty = 1,
                           .no_target = 2,
                           .overlong_dropped = 1,
                           .truncated = 3,
                           .split = 0,
-                          .tokens_lost = 17}};
+                          .tokens_lost = 17,
+                          .first_dropped = "a.txt:3: it is empty"}};
     for (const char* const name : {"shard-00000.h5", "shard-00001.h5"}) {
       manifest_.shards.push_back({.file = name,
                                   .bytes = 1234,
@@ -54,6 +56,16 @@ TEST_F(ManifestTest, ComesBackEqual) {
   EXPECT_EQ(read_manifest(files_, folder_), manifest_);
   EXPECT_TRUE(is_shard_folder(files_, folder_));
   EXPECT_EQ(json_["tokens"], 140);
+}
+
+TEST_F(ManifestTest, CountsThatOlderFoldersLackAreZero) {
+  json_["sources"][0].erase("left_out");
+  json_["sources"][0].erase("duplicates");
+  json_["sources"][0].erase("first_dropped");
+  put("shards.json", dump_json(json_));
+  EXPECT_EQ(read_manifest(files_, folder_).sources[0].left_out, 0);
+  json_["sources"][0]["duplicates"] = -1;
+  EXPECT_THAT(refusal(), HasSubstr("'duplicates' is -1"));
 }
 
 TEST_F(ManifestTest, AFolderWithoutOneIsNoShardFolder) {

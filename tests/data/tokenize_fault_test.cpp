@@ -119,7 +119,9 @@ TEST_F(TokenizeFaultTest, AKillAtAnyCallThenALossOfPowerLeavesNothingOrAll) {
 
 TEST_F(TokenizeFaultTest, AFullDiskIsNamed) {
   FailingFileSystem failing(files_, work_);
-  failing.fail_where([](const auto& call) { return call.name == "append"; }, ENOSPC);
+  failing.fail_where(
+      [](const auto& call) { return call.name == "append" && call.path.extension() == ".h5"; },
+      ENOSPC);
   const std::string message = error_of([&] { tokenize(failing); });
   EXPECT_THAT(message, testing::HasSubstr("shard-00000.h5"));
   EXPECT_THAT(message, testing::HasSubstr("No space left on device"));

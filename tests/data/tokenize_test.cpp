@@ -185,6 +185,17 @@ TEST_F(TokenizeTest, ProgressReachesTheEndOfAllInputs) {
   EXPECT_EQ(last.tokens, 14);
 }
 
+TEST_F(TokenizeTest, ReadingTheInputsFirstShowsProgressToo) {
+  TokenizeOptions options;
+  std::vector<std::uint64_t> hashed;
+  options.progress = [&hashed](const TokenizeProgress& progress) {
+    if (progress.stage == TokenizeStage::kHashing) hashed.push_back(progress.bytes);
+    EXPECT_EQ(progress.total_bytes, 14u);
+  };
+  (void)tokenize({input("a.txt", "one\n"), input("b.txt", "two\nthree\n")}, options);
+  EXPECT_THAT(hashed, ElementsAre(4u, 14u));
+}
+
 TEST_F(TokenizeTest, TheSameInputsAndOptionsAreRecognised) {
   const TokenizeResult first = tokenize({input("a.txt", "one\n")});
   const auto written = fs::last_write_time(out() / "shard-00000.h5");
@@ -194,8 +205,19 @@ TEST_F(TokenizeTest, TheSameInputsAndOptionsAreRecognised) {
   EXPECT_TRUE(second.reused);
   EXPECT_EQ(second.manifest, first.manifest);
   EXPECT_EQ(fs::last_write_time(out() / "shard-00000.h5"), written);
-  EXPECT_EQ(first.manifest.identity.fingerprint,
-            tokenize_fingerprint(files_, std::vector{input("a.txt", "one\n")}, tokenizer_, {}));
+}
+
+TEST_F(TokenizeTest, ACacheKeepsTheShardsOfOtherInputsUnderOtherNames) {
+  const std::vector one{input("a.txt", "one\n")};
+  const std::vector two{input("b.txt", "two\n")};
+  const auto cached = [&](const std::vector<TokenizeInput>& inputs) {
+    return tokenize_to_cache(files_, inputs, tokenizer_, {}, out());
+  };
+  const TokenizeResult first = cached(one);
+  EXPECT_EQ(first.folder, out() / first.manifest.identity.fingerprint.substr(0, 16));
+  EXPECT_FALSE(cached(two).reused);
+  EXPECT_TRUE(cached(one).reused);
+  EXPECT_EQ(files_.list(out()).size(), 2u);
 }
 
 TEST_F(TokenizeTest, OtherInputsOrOptionsAreRefusedWithWhatChanged) {
