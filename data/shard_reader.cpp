@@ -217,14 +217,14 @@ void ShardReader::read(std::int64_t document, std::int64_t limit, std::vector<st
 
 std::vector<std::int64_t> ShardReader::trained_per_document() const {
   std::vector<std::int64_t> trained(static_cast<std::size_t>(counts_.documents));
+  std::vector<std::int32_t> ids;
   std::vector<std::uint8_t> mask;
   std::size_t document = 0;
   for (std::int64_t offset = 0; offset < counts_.tokens; offset += kVerifySlice) {
-    mask.resize(static_cast<std::size_t>(std::min(kVerifySlice, counts_.tokens - offset)));
-    {
-      const Hdf5Lock lock;
-      read_hdf5_slice<std::uint8_t>(file_->mask, offset, mask, path_);
-    }
+    const auto count = static_cast<std::size_t>(std::min(kVerifySlice, counts_.tokens - offset));
+    ids.resize(count);
+    mask.resize(count);
+    read_range(offset, ids, mask);
     for (std::size_t i = 0; i < mask.size(); ++i) {
       while (offset + static_cast<std::int64_t>(i) >= offsets_[document + 1]) {
         ++document;
