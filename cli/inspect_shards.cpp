@@ -284,7 +284,7 @@ std::vector<std::int64_t> ShardInspection::chosen() const {
 }
 
 std::string ShardInspection::title(std::int64_t number, const data::Document& document) const {
-  return fmt::format("document {} of {} ({}): {} tokens, {} of them targets", number,
+  return fmt::format("document {} (source {}, {}): {} tokens, {} of them targets", number,
                      document.source, source_name(document.source), document.size(),
                      document.trained_tokens());
 }

@@ -62,7 +62,7 @@ TEST_F(Inspect, StatisticsOfShards) {
 
 TEST_F(Inspect, ADocumentShowsTargetsAndControlTokensAndNothingRaw) {
   const std::string text = inspect({shards(), "--document", "0"});
-  EXPECT_THAT(text, HasSubstr("document 0 of 0 ("));
+  EXPECT_THAT(text, HasSubstr("document 0 (source 0, "));
   EXPECT_THAT(text, HasSubstr("‹<|im_start|>›user\nA warp?‹<|im_end|>›"));
   EXPECT_THAT(text, HasSubstr("⟦"));
   EXPECT_THAT(text, HasSubstr("A weft: größer \\x1b[31m‹<|im_end|>›⟧"));
@@ -74,10 +74,10 @@ TEST_F(Inspect, ADocumentShowsTargetsAndControlTokensAndNothingRaw) {
 }
 
 TEST_F(Inspect, DocumentsAreFoundByTextSourceAndChance) {
-  EXPECT_THAT(inspect({shards(), "--grep", "weft"}), HasSubstr("document 0 of 0"));
+  EXPECT_THAT(inspect({shards(), "--grep", "weft"}), HasSubstr("document 0 (source 0"));
   const std::string notes = inspect({shards(), "--grep", "a", "--source", "notes"});
-  EXPECT_THAT(notes, HasSubstr("document 2 of 1"));
-  EXPECT_THAT(notes, Not(HasSubstr("document 0 of 0")));
+  EXPECT_THAT(notes, HasSubstr("document 2 (source 1"));
+  EXPECT_THAT(notes, Not(HasSubstr("document 0 (source 0")));
   EXPECT_THAT(inspect({shards(), "--grep", "a", "--source", "1", "--limit", "1"}),
               Not(HasSubstr("document 3")));
   const std::string drawn = inspect({shards(), "--random", "2", "--seed", "5"});
@@ -90,7 +90,7 @@ TEST_F(Inspect, DocumentsAreFoundByTextSourceAndChance) {
 TEST_F(Inspect, PagesAreWritten) {
   const std::string page = (temp_ / "page.html").string();
   (void)inspect({shards(), "--document", "3", "--html", page});
-  EXPECT_THAT(content(page), HasSubstr("another &lt;one&gt;"));
+  EXPECT_THAT(content(page), HasSubstr("an<span class=\"target\">other &lt;one&gt;</span>"));
   EXPECT_THAT(content(page), HasSubstr("class=\"target\""));
   (void)inspect({shards(), "--html", page});
   EXPECT_THAT(content(page), HasSubstr("What became of the rows"));
