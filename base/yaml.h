@@ -22,6 +22,14 @@ struct YamlNode {
   std::vector<YamlNode> items;
   std::vector<std::pair<std::string, YamlNode>> members;  ///< in file order; keys are unique
 
+  // Not here, where a pair with a YamlNode in it is not complete yet.
+  YamlNode();
+  ~YamlNode();
+  YamlNode(const YamlNode&);
+  YamlNode(YamlNode&&) noexcept;
+  YamlNode& operator=(const YamlNode&);
+  YamlNode& operator=(YamlNode&&) noexcept;
+
   [[nodiscard]] const YamlNode* find(std::string_view key) const;
 };
 

@@ -5,6 +5,7 @@ set(WEFT_PARQUET AUTO CACHE STRING "Build the module that reads Parquet: AUTO (w
 set_property(CACHE WEFT_PARQUET PROPERTY STRINGS AUTO ON OFF)
 option(WEFT_BUILD_TESTS "Build the tests" ON)
 option(WEFT_BUILD_BENCHMARKS "Build the benchmarks" ON)
+option(WEFT_FUZZ "Build the fuzz targets alone, with clang (scripts/fuzz.sh)" OFF)
 option(WEFT_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 
 set(CMAKE_CXX_STANDARD 20)
@@ -36,8 +37,15 @@ endif()
 
 add_library(weft_flags INTERFACE)
 target_compile_options(weft_flags INTERFACE -Wall -Wextra -Wconversion -Werror)
-add_compile_options(-fopenmp)
 target_include_directories(weft_flags INTERFACE ${PROJECT_SOURCE_DIR})
+if(WEFT_FUZZ)
+  # What clang warns of and g++ does not is no error here. The data code has no use for OpenMP.
+  target_compile_options(weft_flags INTERFACE -Wno-error)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+else()
+  add_compile_options(-fopenmp)
+endif()
 if(WEFT_SANITIZE)
   # Instrumented, the library's own std::function looks uninitialised to GCC 12 (its bug 105562).
   add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer -Wno-maybe-uninitialized)

@@ -115,7 +115,10 @@ void SentencePieceTokenizer::encode_utf8(std::string_view text,
   if (text.empty()) return;
   std::vector<int> ids;
   const auto status = processor_->Encode(text, &ids);
-  if (!status.ok()) fail_internal("SentencePiece cannot encode: {}", status.error_message());
+  if (!status.ok()) {  // a model whose normaliser is damaged, which loading does not notice
+    fail_data("the SentencePiece model cannot encode a text: {}; is its file damaged?",
+              status.error_message());
+  }
   out.insert(out.end(), ids.begin(), ids.end());
 }
 

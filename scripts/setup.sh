@@ -17,7 +17,7 @@ packages=(
   libhdf5-dev libgloo-dev libsentencepiece-dev libpcre2-dev libutf8proc-dev libssl-dev
   zlib1g-dev libzstd-dev
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev libboost-context-dev
-  libgtest-dev libgmock-dev libbenchmark-dev strace clang-format-14 clang-tidy-14
+  libgtest-dev libgmock-dev libbenchmark-dev strace clang-14 libclang-rt-14-dev clang-format-14 clang-tidy-14
 )
 
 missing_packages() {
