@@ -4,6 +4,8 @@
 #
 #   scripts/fuzz.sh [--seconds N] [TARGET…]      60 seconds each unless said otherwise; all targets unless named
 #
+#   WEFT_FUZZ_SEED=N      the same inputs in the same order each time (default 0: others each time)
+#
 # Exit status: 0 nothing found, 1 a finding, 77 clang or its fuzzing runtime is missing (Debian: clang-14).
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -38,7 +40,7 @@ for target in "${targets[@]}"; do
   mkdir -p "$build/corpus/$target"
   log=$build/$target.log
   # SentencePiece and HDF5 keep global tables to the end: no search for leaks. HDF5 asks for what a damaged file says, and takes no for an answer.
-  if ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 "$build/weft_fuzz_$target" -max_total_time="$seconds" -timeout=10 \
+  if ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 "$build/weft_fuzz_$target" -max_total_time="$seconds" -timeout=10 -seed="${WEFT_FUZZ_SEED:-0}" \
     -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -artifact_prefix="$build/findings/$target-" \
     "$build/corpus/$target" "$root/tests/fuzz/corpus/$target" >"$log" 2>&1; then
     result=ok
