@@ -18,7 +18,6 @@
 #include "adapters/lora.h"
 #include "base/json.h"
 #include "base/random.h"
-#include "kernels/device_properties.h"
 #include "model/flops.h"
 #include "model/qwen3_model.h"
 #include "trainer/device.h"
@@ -178,9 +177,7 @@ void run(const Options& options) {
   at::set_num_threads(options.threads);
   const double before = gemm_rate(options);
   const Timing timing = run_steps(options, dtype_of(options));
-  const auto peak = options.device.is_cuda()
-                        ? static_cast<std::uint64_t>(kernels::peak_device_bytes(options.device))
-                        : trainer::peak_memory_bytes();
+  const std::uint64_t peak = trainer::peak_memory_bytes(options.device);
   const double after = gemm_rate(options);
   std::vector<double> sorted = timing.seconds;
   std::sort(sorted.begin(), sorted.end());

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/common.h"
+#include "cli/export_shards.h"
 #include "trainer/base_model.h"
 
 namespace weft::cli {
@@ -17,6 +18,7 @@ namespace {
 struct Options {
   std::string model;
   std::string adapter;
+  std::string shards;
   std::string to = "peft";
   std::string out;
 };
@@ -40,23 +42,40 @@ void export_adapter(const Options& options) {
            options.out);
 }
 
+void export_what(const Options& options) {
+  if (options.to == "megatron") {
+    if (options.shards.empty()) {
+      fail_config("--to megatron is for token shards: name their folder with --shards");
+    }
+    export_to_megatron(posix_file_system(), options.shards, options.out);
+    return;
+  }
+  if (options.model.empty() || options.adapter.empty()) {
+    fail_config("--to {} is for adapters: name the base and the adapter with --model and --adapter",
+                options.to);
+  }
+  export_adapter(options);
+}
+
 }  // namespace
 
 void add_export_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("export", "Write an adapter in the form that other tools load");
+  CLI::App* command = app.add_subcommand(
+      "export", "Write an adapter, or token shards, in the form that other tools load");
+  command->add_option("--model", options->model,
+                      "The base model's folder: the adapter is checked against it");
+  CLI::Option* adapter = command->add_option("--adapter", options->adapter,
+                                             "An adapter's folder, a checkpoint's, or a run's");
+  command->add_option("--shards", options->shards, "A folder of token shards")->excludes(adapter);
   command
-      ->add_option("--model", options->model,
-                   "The base model's folder: the adapter is checked against it")
+      ->add_option("--to", options->to,
+                   "peft (also what vLLM and SGLang load) for an adapter, megatron (NAME.bin and "
+                   "NAME.idx) for shards")
+      ->check(CLI::IsMember({"peft", "megatron"}));
+  command->add_option("--out", options->out, "A folder, or a NAME, that does not exist yet")
       ->required();
-  command
-      ->add_option("--adapter", options->adapter, "An adapter's folder, a checkpoint's, or a run's")
-      ->required();
-  command->add_option("--to", options->to, "peft (also what vLLM and SGLang load)")
-      ->check(CLI::IsMember({"peft"}));
-  command->add_option("--out", options->out, "A folder that does not exist yet")->required();
-  command->callback([options] { export_adapter(*options); });
+  command->callback([options] { export_what(*options); });
 }
 
 }  // namespace weft::cli

@@ -17,16 +17,20 @@ function(weft_use_torch_pch program)
   target_precompile_headers(${program} REUSE_FROM weft_torch_pch)
 endfunction()
 
-# weft_tests(FOLDER SOURCES ... [DEPS ...] [TORCH] [LABEL unit|process|slow|oracle|gpu] [PREFIX ...])
+# weft_tests(FOLDER SOURCES ... [DEPS ...] [TORCH] [LABEL unit|process|slow|oracle|gpu] [PREFIX ...] [PROCESSORS n])
 # One test program per folder and label, called weft_FOLDER_tests (label unit) or weft_FOLDER_LABEL_tests. PREFIX: what its
-# tests' names begin with, where a second program has the same tests.
+# tests' names begin with, where a second program has the same tests. PROCESSORS: how many a test keeps busy, for those with
+# processes that time each other.
 function(weft_tests folder)
-  cmake_parse_arguments(ARG "TORCH" "LABEL;TIMEOUT;PREFIX" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH" "LABEL;TIMEOUT;PREFIX;PROCESSORS" "SOURCES;DEPS" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
+  endif()
+  if(NOT ARG_PROCESSORS)
+    set(ARG_PROCESSORS 1)
   endif()
   set(name weft_${folder}_tests)
   if(NOT ARG_LABEL STREQUAL unit)
@@ -42,7 +46,7 @@ function(weft_tests folder)
   # their number itself.
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${ARG_PREFIX}"
       PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
-      ENVIRONMENT "OMP_NUM_THREADS=1;OMP_WAIT_POLICY=passive")
+      PROCESSORS ${ARG_PROCESSORS} ENVIRONMENT "OMP_NUM_THREADS=1;OMP_WAIT_POLICY=passive")
 endfunction()
 
 # weft_oracle_test(NAME SCRIPT [ARGS ...])

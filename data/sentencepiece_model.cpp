@@ -52,6 +52,11 @@ SentencePiece read_piece(std::string_view message, std::size_t offset, std::stri
 
 void check_piece(const SentencePiece& piece, std::size_t id, std::string_view name) {
   if (piece.text.empty()) fail_data("{}: piece {} is empty", name, id);
+  // The library takes a piece for a C string, and ends the program over one that begins with its
+  // end.
+  if (piece.text.find('\0') != std::string::npos) {
+    fail_data("{}: piece {} ({}) has a zero byte in it", name, id, printable(piece.text));
+  }
   if (!is_utf8(piece.text)) {
     fail_data("{}: piece {} ({}) is not UTF-8", name, id, printable(piece.text));
   }

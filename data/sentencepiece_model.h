@@ -35,9 +35,10 @@ struct SentencePieceModel {
 
 /// Reads and checks the bytes of a SentencePiece model, before the library sees them: it crashes on
 /// some files that it should refuse. A data Error that starts with `name` for bytes that are not
-/// such a model, pieces that are empty, not UTF-8, doubled, without a finite score or more than
-/// weft's limit, byte pieces of another form than <0x00>, not exactly one unknown piece, a model
-/// type other than unigram and BPE, and a compiled normaliser (weft's models keep text as it is).
+/// such a model, pieces that are empty, not UTF-8, with a zero byte, doubled, without a finite
+/// score or more than weft's limit, byte pieces of another form than <0x00>, not exactly one
+/// unknown piece, a model type other than unigram and BPE, and a compiled normaliser (weft's models
+/// keep text as it is).
 [[nodiscard]] SentencePieceModel read_sentencepiece_model(std::string_view bytes,
                                                           std::string_view name);
 

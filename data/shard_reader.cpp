@@ -215,37 +215,38 @@ void ShardReader::read(std::int64_t document, std::int64_t limit, std::vector<st
   check_first(document, begin, mask[old]);
 }
 
-std::vector<std::int64_t> ShardReader::trained_per_document() const {
-  std::vector<std::int64_t> trained(static_cast<std::size_t>(counts_.documents));
+template <typename Body>
+void ShardReader::for_each_slice(Body&& body) const {
   std::vector<std::int32_t> ids;
   std::vector<std::uint8_t> mask;
-  std::size_t document = 0;
   for (std::int64_t offset = 0; offset < counts_.tokens; offset += kVerifySlice) {
     const auto count = static_cast<std::size_t>(std::min(kVerifySlice, counts_.tokens - offset));
     ids.resize(count);
     mask.resize(count);
     read_range(offset, ids, mask);
+    body(offset, mask);
+  }
+}
+
+std::vector<std::int64_t> ShardReader::trained_per_document() const {
+  std::vector<std::int64_t> trained(static_cast<std::size_t>(counts_.documents));
+  std::size_t document = 0;
+  for_each_slice([&](std::int64_t offset, const std::vector<std::uint8_t>& mask) {
     for (std::size_t i = 0; i < mask.size(); ++i) {
       while (offset + static_cast<std::int64_t>(i) >= offsets_[document + 1]) {
         ++document;
       }
       trained[document] += mask[i] != 0 ? 1 : 0;
     }
-  }
+  });
   return trained;
 }
 
 void ShardReader::verify() const {
-  std::vector<std::int32_t> ids;
-  std::vector<std::uint8_t> mask;
   std::int64_t trained = 0;
-  for (std::int64_t offset = 0; offset < counts_.tokens; offset += kVerifySlice) {
-    const auto count = static_cast<std::size_t>(std::min(kVerifySlice, counts_.tokens - offset));
-    ids.resize(count);
-    mask.resize(count);
-    read_range(offset, ids, mask);
+  for_each_slice([&](std::int64_t offset, const std::vector<std::uint8_t>& mask) {
     trained = std::accumulate(mask.begin(), mask.end(), trained);
-    const auto end = offset + static_cast<std::int64_t>(count);
+    const auto end = offset + static_cast<std::int64_t>(mask.size());
     for (auto it = std::lower_bound(offsets_.begin(), offsets_.end() - 1, offset);
          it != offsets_.end() - 1 && *it < end; ++it) {
       if (mask[static_cast<std::size_t>(*it - offset)] != 0) {
@@ -253,7 +254,7 @@ void ShardReader::verify() const {
                   path_.string(), it - offsets_.begin());
       }
     }
-  }
+  });
   if (trained != counts_.trained_tokens) {
     fail_data("{}: says {} trained tokens, its mask has {}", path_.string(), counts_.trained_tokens,
               trained);

@@ -77,6 +77,9 @@ class ShardReader {
   void check_values(std::int64_t offset, std::span<const std::int32_t> ids,
                     std::span<const std::uint8_t> mask) const;
   void check_first(std::int64_t document, std::int64_t begin, std::uint8_t mask) const;
+  /// Calls body(first token, mask) for one piece of the shard after another, its values checked.
+  template <typename Body>
+  void for_each_slice(Body&& body) const;
   void read_range(std::int64_t offset, std::span<std::int32_t> ids,
                   std::span<std::uint8_t> mask) const;
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "kernels/attention_device.h"
 #include "kernels/cuda/sdpa_shape.h"
 #include "kernels/device_properties.h"
@@ -96,6 +97,9 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
   CudnnAttentionOnDevice(std::span<const std::int32_t> cu_seqlens, const HeadLayout& layout,
                          bool deterministic, c10::Device device)
       : CudnnAttention(cu_seqlens, layout, deterministic), engine_(engine_of(device)) {
+    if (deterministic) {
+      warn_of_long_documents();
+    }
     std::vector<std::int32_t> lengths;
     std::vector<std::int64_t> offsets;
     for (const cuda::SdpaGroup& group : groups_) {
@@ -143,6 +147,20 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
     std::size_t offsets;
     std::size_t count;  // of offsets of one kind
   };
+
+  // Once, because it is the same for every micro-batch.
+  void warn_of_long_documents() const {
+    static bool warned = false;
+    for (const cuda::SdpaGroup& group : groups_) {
+      if (!group.shape.deterministic && !warned) {
+        warned = true;
+        log_warning(
+            "documents of {} tokens and more take too much memory for attention whose equal runs "
+            "give equal bits; theirs does not (deterministic: false says so for all)",
+            group.shape.max_length / 2 + 1);
+      }
+    }
+  }
 
   template <typename T>
   static at::Tensor upload(const std::vector<T>& values, at::ScalarType dtype, c10::Device device) {

@@ -8,11 +8,11 @@ namespace weft::kernels {
 namespace {
 
 // Said once, because it is the same for every micro-batch.
-void say_once(const std::string& message) {
+void warn_once(const std::string& message) {
   static std::string said;
   if (said != message) {
     said = message;
-    log_info("{}", message);
+    log_warning("{}", message);
   }
 }
 
@@ -54,17 +54,17 @@ std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int3
   const std::string no_flash = device.is_meta() ? "" : why_no_flash(layout, device);
   if (no_flash.empty()) {
     if (options.backend == "auto") {
-      say_once(fmt::format("attention by FlashAttention-2, because {}", no_cudnn));
+      warn_once(fmt::format("attention by FlashAttention-2, because {}", no_cudnn));
     }
     return detail::make_flash_attention(cu_seqlens, layout, device);
   }
   if (options.backend == "flash") {
     fail_config("attn_implementation: flash can't be used: it does not take {}", no_flash);
   }
-  log_warning(
-      "attention is composed of plain operators, which is slow: {}; FlashAttention-2 does not take "
-      "{}",
-      no_cudnn, no_flash);
+  warn_once(
+      fmt::format("attention is composed of plain operators, which is slow: {}; FlashAttention-2 "
+                  "does not take {}",
+                  no_cudnn, no_flash));
   return nullptr;
 }
 

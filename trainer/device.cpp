@@ -72,6 +72,9 @@ std::uint64_t available_memory_bytes(c10::Device device) {
                          : static_cast<std::uint64_t>(kernels::free_device_bytes(device));
 }
 
-std::uint64_t peak_memory_bytes() { return proc_bytes("/proc/self/status", "VmHWM:"); }
+std::uint64_t peak_memory_bytes(c10::Device device) {
+  return device.is_cpu() ? proc_bytes("/proc/self/status", "VmHWM:")
+                         : static_cast<std::uint64_t>(kernels::peak_device_bytes(device));
+}
 
 }  // namespace weft::trainer

@@ -19,7 +19,8 @@ namespace weft::trainer {
 /// on a CPU; 0 where it can't be told.
 [[nodiscard]] std::uint64_t available_memory_bytes(c10::Device device);
 
-/// Peak resident memory of this process, in bytes.
-[[nodiscard]] std::uint64_t peak_memory_bytes();
+/// The most memory that was in use at one time, in bytes: of a GPU by LibTorch's allocator, on a
+/// CPU what of this process was resident.
+[[nodiscard]] std::uint64_t peak_memory_bytes(c10::Device device);
 
 }  // namespace weft::trainer

@@ -58,6 +58,7 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
   model::Qwen3Model& model = trainable->model();
   model.plan_for(device);
   model.set_recompute(batch.gradient_checkpointing);
+  model.set_attention({config.attn_implementation, config.deterministic});
   const model::Qwen3Config& shape = model.config();
 
   MemoryPlan plan;

@@ -74,36 +74,33 @@ __global__ void __launch_bounds__(kThreads) backward(SwiGluBackward args, int pe
   store_pack(out_place, out);
 }
 
-}  // namespace
-
-void swiglu_forward(const SwiGluForward& args, Stream stream) {
+// Launches kernel_of(element, pack) on as many blocks as the rows of `args` take.
+template <typename Args, typename KernelOf>
+void launch_on_rows(const char* name, const Args& args, const void* gate_up, const void* rows,
+                    Stream stream, KernelOf&& kernel_of) {
   if (args.rows == 0 || args.width == 0) {
     return;
   }
   with_element(args.element, [&](auto t) {
-    using T = decltype(t);
     const auto run = [&](auto pack) {
       const std::int64_t per_row = blocks_per_row<pack>(args.width);
-      launch("swiglu_forward", forward<T, pack>, args.rows * per_row, kThreads, 0, stream, args,
+      launch(name, kernel_of(t, pack), args.rows * per_row, kThreads, 0, stream, args,
              static_cast<int>(per_row));
     };
-    with_vector<T>(args.width, run, args.gate_up, args.out);
+    with_vector<decltype(t)>(args.width, run, gate_up, rows);
   });
 }
 
+}  // namespace
+
+void swiglu_forward(const SwiGluForward& args, Stream stream) {
+  launch_on_rows("swiglu_forward", args, args.gate_up, args.out, stream,
+                 [](auto t, auto pack) { return forward<decltype(t), pack>; });
+}
+
 void swiglu_backward(const SwiGluBackward& args, Stream stream) {
-  if (args.rows == 0 || args.width == 0) {
-    return;
-  }
-  with_element(args.element, [&](auto t) {
-    using T = decltype(t);
-    const auto run = [&](auto pack) {
-      const std::int64_t per_row = blocks_per_row<pack>(args.width);
-      launch("swiglu_backward", backward<T, pack>, args.rows * per_row, kThreads, 0, stream, args,
-             static_cast<int>(per_row));
-    };
-    with_vector<T>(args.width, run, args.gate_up, args.dout);
-  });
+  launch_on_rows("swiglu_backward", args, args.gate_up, args.dout, stream,
+                 [](auto t, auto pack) { return backward<decltype(t), pack>; });
 }
 
 }  // namespace weft::kernels::cuda

@@ -2,12 +2,14 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <new>
 #include <thread>
 
 #include "base/error.h"
@@ -59,7 +61,26 @@ distributed::Launch launch_of(int rank, int world, int port) {
   return launch;
 }
 
+// Shared with the forked ranks.
+std::atomic<int>& Ranks::running() {
+  static auto* const count = new (::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE,
+                                         MAP_SHARED | MAP_ANONYMOUS, -1, 0)) std::atomic<int>(0);
+  return *count;
+}
+
+void Ranks::say_running() { ++running(); }
+
+void Ranks::wait_until_running() {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (running() < static_cast<int>(children_.size())) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "the ranks do not come to run";
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  began_ = std::chrono::steady_clock::now();
+}
+
 Ranks::Ranks(int world, const std::function<void(int rank)>& body) {
+  running() = 0;
   ::fflush(nullptr);
   for (int rank = 0; rank < world; ++rank) {
     int ends[2];

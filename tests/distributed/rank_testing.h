@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -14,8 +15,8 @@ namespace weft::test {
 struct RankEnd {
   int exit_code = -1;  ///< -1: by a signal. 0, or an Error's, or 1 for a failed expectation
   int signal = 0;
-  std::string error;  ///< the Error's message, or what failed
-  double seconds = 0;
+  std::string error;   ///< the Error's message, or what failed
+  double seconds = 0;  ///< since the ranks were forked, or were all running
 };
 
 /// A free port of 127.0.0.1, as of now.
@@ -34,6 +35,10 @@ class Ranks {
   ~Ranks();
 
   void send(int rank, int signal) const;
+  /// Returns when every rank has called say_running(), and counts RankEnd::seconds from then on.
+  void wait_until_running();
+  /// For a body: it has come to where the test wants it.
+  static void say_running();
   /// Waits for one rank's end; kills it, and fails the test, after ten seconds.
   RankEnd wait(int rank);
   /// Of all ranks.
@@ -45,6 +50,8 @@ class Ranks {
     int pipe = -1;
     bool reaped = false;
   };
+  static std::atomic<int>& running();
+
   std::vector<Child> children_;
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
 };

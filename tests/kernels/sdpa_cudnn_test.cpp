@@ -17,6 +17,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// cuDNN's device properties, with the numbers of NVIDIA's documents for an H100 SXM; there is no
+// device to ask.
 std::string description_of_h100() {
   std::ifstream file(std::string(WEFT_SOURCE_DIR) + "/tests/fixtures/h100.json");
   std::stringstream text;

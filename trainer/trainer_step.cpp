@@ -1,0 +1,156 @@
+// One optimizer step: its micro-batches, their gradients, the update.
+
+#include <ATen/TensorOperators.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/trace.h"
+#include "model/flops.h"
+#include "trainer/interval.h"
+#include "trainer/micro_batches.h"
+#include "trainer/trainer.h"
+
+namespace weft::trainer {
+namespace {
+
+// The random stream of dropout masks; others (initialisation, data order) have theirs.
+constexpr std::uint64_t kDropoutSeedSalt = 0x9e3779b97f4a7c15ULL;
+// Between the numbers of two passes of one micro-batch: more than a run has micro-batches.
+constexpr std::uint64_t kPassStride = std::uint64_t{1} << 40;
+
+}  // namespace
+
+Trainer::GlobalBatch Trainer::next_global_batch() {
+  // An update never mixes two epochs: the last one of an epoch may have fewer micro-batches, as in
+  // transformers.
+  const TracePhase phase("data");
+  session_->watchdog().enter("data", state_.step + 1);
+  GlobalBatch batch;
+  std::exception_ptr failed;
+  try {
+    const data::LoaderState at = loader_->state();
+    batch.count =
+        std::min(micro_batches_per_step(), loader_->batches_in_epoch(at.epoch) - at.batch);
+    for (std::int64_t i = session_->rank(); i < batch.count; i += session_->size()) {
+      batch.micro.push_back(loader_->next());
+      batch.tokens += static_cast<std::int64_t>(batch.micro.back().tokens.size());
+      batch.trained_tokens += batch.micro.back().trained_tokens;
+    }
+    if (batch.count < micro_batches_per_step() && session_->size() > 1) {
+      loader_->seek({at.epoch + 1, 0});  // some ranks may have had a micro-batch less
+    }
+    batch.flops = model_flops(batch.micro);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  agree_on_batch(batch, failed);
+  return batch;
+}
+
+std::vector<data::MicroBatch> Trainer::passes_of(const data::MicroBatch& micro) const {
+  const data::MicroBatch batch =
+      trainable_->model().device().is_cuda() ? sorted_by_length(micro) : micro;
+  return memory_.tokens_per_pass == 0 ? std::vector<data::MicroBatch>{batch}
+                                      : split_micro_batch(batch, memory_.tokens_per_pass);
+}
+
+// The losses of this rank's micro-batches; their gradients are added to the flat buffer.
+std::vector<double> Trainer::accumulate(const GlobalBatch& batch) {
+  model::Qwen3Model& model = trainable_->model();
+  const double scale = 1.0 / static_cast<double>(batch.trained_tokens);
+  // Read at the end: the host does not wait for a GPU between two passes.
+  std::vector<at::Tensor> sums;
+  auto number = static_cast<std::uint64_t>(state_.counters["micro_batches"] + session_->rank());
+  for (const data::MicroBatch& micro : batch.micro) {
+    at::Tensor sum;
+    std::uint64_t pass_number = number;
+    for (const data::MicroBatch& pass : passes_of(micro)) {
+      const model::PackedBatch packed = model::make_packed_batch(
+          pass.tokens, pass.mask, pass.cu_seqlens, model.config().vocab_size, model.device());
+      const model::Qwen3Model::StepKey key{
+          static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt, pass_number};
+      const at::Tensor part = model.forward_backward(packed, scale, key).sum(at::kDouble);
+      sum = sum.defined() ? sum + part : part;
+      pass_number += kPassStride;
+      session_->watchdog().tick();
+    }
+    sums.push_back(std::move(sum));
+    number += static_cast<std::uint64_t>(session_->size());
+  }
+  std::vector<double> losses;
+  for (const at::Tensor& sum : sums) {
+    losses.push_back(-sum.item<double>());
+  }
+  return losses;
+}
+
+double Trainer::model_flops(const std::vector<data::MicroBatch>& micro_batches) const {
+  double flops = 0;
+  for (const data::MicroBatch& micro : micro_batches) {
+    flops += model::training_flops(
+        trainable_->model().config(),
+        {static_cast<std::int64_t>(micro.tokens.size()), micro.trained_tokens, micro.cu_seqlens,
+         trainable_->adapter_parameters(), trainable_->trains_weights()});
+  }
+  return flops;
+}
+
+void Trainer::handle_non_finite(double loss, double norm) {
+  ++state_.skipped_updates;
+  ++state_.skipped_in_a_row;
+  const std::string what =
+      fmt::format("step {}: loss {:.6g}, gradient norm {:.6g}", state_.step + 1, loss, norm);
+  if (config_.nonfinite == "stop") {
+    fail(ErrorKind::kNumerics,
+         "{} is not finite; nothing was updated. Lower learning_rate, or look at the data of this "
+         "step",
+         what);
+  }
+  if (state_.skipped_in_a_row > config_.nonfinite_skip_limit) {
+    fail(ErrorKind::kNumerics,
+         "{} is not finite, the {}th update in a row; nonfinite_skip_limit is {}", what,
+         state_.skipped_in_a_row, config_.nonfinite_skip_limit);
+  }
+  log_warning("{} is not finite; this update is left out", what);
+}
+
+void Trainer::update(const GlobalBatch& batch, Interval& interval) {
+  interval.learning_rate = schedule_.peak_learning_rate * schedule_factor(schedule_, state_.step);
+  interval.grad_norm = 0;
+  if (batch.trained_tokens == 0) {
+    log_warning("step {}: no token of this batch is a target; nothing is updated", state_.step + 1);
+  } else {
+    TracePhase phase("step");  // what is in it and has no name of its own
+    optimizer_->zero_gradients();
+    const double loss_sum = add_up(batch, interval);
+    phase.next("optimizer");
+    session_->watchdog().enter("optimizer", state_.step + 1);
+    // Rank 0's, to the last bit: its threads or processor may add up differently.
+    const double norm =
+        session_->group().gather(optimizer_->gradient_norm(), session_->watchdog().where()).front();
+    if (std::isfinite(loss_sum) && std::isfinite(norm)) {
+      const double clip =
+          config_.max_grad_norm > 0 ? std::min(1.0, config_.max_grad_norm / (norm + 1e-6)) : 1.0;
+      optimizer_->step(interval.learning_rate, clip);
+      trainable_->refresh();
+      state_.skipped_in_a_row = 0;
+      interval.grad_norm = norm;
+      state_.unlogged_loss_sum += loss_sum;
+      state_.unlogged_trained_tokens += batch.trained_tokens;
+    } else {
+      handle_non_finite(loss_sum / static_cast<double>(batch.trained_tokens), norm);
+    }
+  }
+  ++state_.step;
+  state_.counters["micro_batches"] += batch.count;
+  state_.tokens += batch.tokens;
+  state_.trained_tokens += batch.trained_tokens;
+  state_.model_flops += batch.flops;
+  interval.flops += batch.flops;
+  interval.tokens += batch.tokens;
+}
+
+}  // namespace weft::trainer
