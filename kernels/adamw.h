@@ -22,9 +22,24 @@ void adamw_step(const at::Tensor& parameters, const at::Tensor& gradient, const 
                 const at::Tensor& moment2, const AdamWOptions& options, std::int64_t step,
                 double gradient_scale);
 
+/// Decides over a step by numbers that a GPU's host has not seen: where `squared_norm` is not
+/// finite nothing is changed; else the gradient is clipped to `max_norm`, unless that is 0, as
+/// torch.nn.utils.clip_grad_norm_ does.
+struct StepGate {
+  at::Tensor squared_norm;  ///< [1] fp64 beside the parameters
+  double max_norm = 0.0;
+};
+/// The same step, by a gate. Equal, bit for bit, to the one with the gate's factor as
+/// `gradient_scale`.
+void adamw_step(const at::Tensor& parameters, const at::Tensor& gradient, const at::Tensor& moment1,
+                const at::Tensor& moment2, const AdamWOptions& options, std::int64_t step,
+                const StepGate& gate);
+
 /// Sum of squares in fp64, in an order that does not depend on the number of threads. Not finite if
 /// any element is not.
 [[nodiscard]] double sum_of_squares(const at::Tensor& flat);
+/// The same as a tensor [1] fp64 beside `flat`, which a GPU's host does not wait for.
+[[nodiscard]] at::Tensor sum_of_squares_tensor(const at::Tensor& flat);
 
 namespace detail {
 struct AdamWFactors {

@@ -67,7 +67,7 @@ std::tuple<at::Tensor, at::Tensor> attend_cpu(const at::Tensor& q, const at::Ten
                 });
   // Where no score is a number it returns zeros, and a finite lse: a NaN must not end here.
   const at::Tensor total = q.sum() + k.sum() + v.sum();
-  if (!std::isfinite(total.item<double>())) {
+  if (!std::isfinite(*total.to(at::kDouble).const_data_ptr<double>())) {
     out.fill_(std::numeric_limits<double>::quiet_NaN());
     lse.fill_(std::numeric_limits<double>::quiet_NaN());
   }

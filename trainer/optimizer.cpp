@@ -28,8 +28,21 @@ double AdamWOptimizer::gradient_norm() const {
   return std::sqrt(kernels::sum_of_squares(parameters_.gradients()));
 }
 
+at::Tensor AdamWOptimizer::squared_gradient_norm() const {
+  return kernels::sum_of_squares_tensor(parameters_.gradients());
+}
+
 void AdamWOptimizer::step(double learning_rate, double gradient_scale) {
   ++steps_;
+  step_ranges(learning_rate, gradient_scale, steps_);
+}
+
+void AdamWOptimizer::step_through(double learning_rate, const kernels::StepGate& gate) {
+  step_ranges(learning_rate, gate, steps_ + 1);
+}
+
+template <typename Scale>
+void AdamWOptimizer::step_ranges(double learning_rate, const Scale& scale, std::int64_t number) {
   for (const Range& range : ranges_) {
     kernels::AdamWOptions options = options_;
     options.learning_rate = learning_rate;
@@ -38,7 +51,7 @@ void AdamWOptimizer::step(double learning_rate, double gradient_scale) {
       return buffer.narrow(0, range.begin, range.end - range.begin);
     };
     kernels::adamw_step(part(parameters_.values()), part(parameters_.gradients()), part(moment1_),
-                        part(moment2_), options, steps_, gradient_scale);
+                        part(moment2_), options, number, scale);
   }
 }
 

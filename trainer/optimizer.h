@@ -20,6 +20,14 @@ class AdamWOptimizer {
   [[nodiscard]] double gradient_norm() const;
   /// One update with gradients multiplied by `gradient_scale`.
   void step(double learning_rate, double gradient_scale);
+
+  /// The square of gradient_norm(), [1] fp64 on the gradients' device; not waited for.
+  [[nodiscard]] at::Tensor squared_gradient_norm() const;
+  /// One update by a gate, which is decided on where the gradients are. It counts as done once
+  /// count_step() says that the gate was open.
+  void step_through(double learning_rate, const kernels::StepGate& gate);
+  void count_step() { ++steps_; }
+
   void zero_gradients();
 
   /// Updates done so far; bias correction depends on it.
@@ -29,6 +37,9 @@ class AdamWOptimizer {
   [[nodiscard]] const at::Tensor& moment2() const { return moment2_; }
 
  private:
+  template <typename Scale>
+  void step_ranges(double learning_rate, const Scale& scale, std::int64_t number);
+
   /// Neighbouring entries with the same decay, as one range of the flat buffers.
   struct Range {
     std::int64_t begin;

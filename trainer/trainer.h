@@ -64,6 +64,11 @@ class Trainer {
     std::int64_t trained_tokens = 0;
     double flops = 0;
   };
+  struct StepNumbers {
+    double loss_sum = 0;  ///< over the trained tokens of the batch
+    double norm = 0;      ///< of the gradient, before clipping
+    bool updated = false;
+  };
   struct Interval;
 
   void prepare();
@@ -78,7 +83,10 @@ class Trainer {
   [[nodiscard]] GlobalBatch next_global_batch();
   /// A micro-batch as the passes take it: whole, or in pieces where memory asks for it.
   [[nodiscard]] std::vector<data::MicroBatch> passes_of(const data::MicroBatch& micro) const;
-  [[nodiscard]] std::vector<double> accumulate(const GlobalBatch& batch);
+  [[nodiscard]] std::vector<at::Tensor> accumulate(const GlobalBatch& batch);
+  [[nodiscard]] StepNumbers step_alone(const GlobalBatch& batch, double learning_rate);
+  [[nodiscard]] StepNumbers step_together(const GlobalBatch& batch, double learning_rate,
+                                          Interval& interval);
   [[nodiscard]] double add_up(const GlobalBatch& batch, Interval& interval);
   void agree_on_batch(GlobalBatch& batch, std::exception_ptr failed);
   [[nodiscard]] double agree_on_losses(const GlobalBatch& batch, std::vector<double> losses,

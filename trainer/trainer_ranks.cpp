@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "distributed/scaling.h"
+#include "kernels/host_read.h"
 #include "trainer/interval.h"
 #include "trainer/signals.h"
 #include "trainer/trainer.h"
@@ -114,7 +116,8 @@ double Trainer::add_up(const GlobalBatch& batch, Interval& interval) {
   std::vector<double> losses;
   std::exception_ptr failed;
   try {
-    losses = accumulate(batch);
+    losses = kernels::read_on_host(accumulate(batch));
+    std::transform(losses.begin(), losses.end(), losses.begin(), std::negate<>());
   } catch (...) {
     failed = std::current_exception();
   }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/trace.h"
+#include "kernels/host_read.h"
 #include "model/flops.h"
 #include "trainer/interval.h"
 #include "trainer/micro_batches.h"
@@ -57,11 +58,11 @@ std::vector<data::MicroBatch> Trainer::passes_of(const data::MicroBatch& micro) 
                                       : split_micro_batch(batch, memory_.tokens_per_pass);
 }
 
-// The losses of this rank's micro-batches; their gradients are added to the flat buffer.
-std::vector<double> Trainer::accumulate(const GlobalBatch& batch) {
+// The log-probabilities of this rank's micro-batches added up, one number each, where the model is:
+// the host does not wait for a GPU. Their gradients are added to the flat buffer.
+std::vector<at::Tensor> Trainer::accumulate(const GlobalBatch& batch) {
   model::Qwen3Model& model = trainable_->model();
   const double scale = 1.0 / static_cast<double>(batch.trained_tokens);
-  // Read at the end: the host does not wait for a GPU between two passes.
   std::vector<at::Tensor> sums;
   auto number = static_cast<std::uint64_t>(state_.counters["micro_batches"] + session_->rank());
   for (const data::MicroBatch& micro : batch.micro) {
@@ -80,11 +81,7 @@ std::vector<double> Trainer::accumulate(const GlobalBatch& batch) {
     sums.push_back(std::move(sum));
     number += static_cast<std::uint64_t>(session_->size());
   }
-  std::vector<double> losses;
-  for (const at::Tensor& sum : sums) {
-    losses.push_back(-sum.item<double>());
-  }
-  return losses;
+  return sums;
 }
 
 double Trainer::model_flops(const std::vector<data::MicroBatch>& micro_batches) const {
@@ -117,31 +114,76 @@ void Trainer::handle_non_finite(double loss, double norm) {
   log_warning("{} is not finite; this update is left out", what);
 }
 
+// With one rank the update is decided on and made where the gradients are, and the host waits once
+// a step: for the numbers that it reports.
+Trainer::StepNumbers Trainer::step_alone(const GlobalBatch& batch, double learning_rate) {
+  TracePhase phase("step");  // what is in it and has no name of its own
+  session_->watchdog().enter("step", state_.step + 1);
+  std::vector<at::Tensor> numbers = accumulate(batch);
+  phase.next("optimizer");
+  session_->watchdog().enter("optimizer", state_.step + 1);
+  const at::Tensor squared = optimizer_->squared_gradient_norm();
+  // A loss that is not finite shuts the gate as well; 0 times any other adds nothing.
+  at::Tensor gate = squared;
+  for (const at::Tensor& sum : numbers) {
+    gate = gate + sum * 0.0;
+  }
+  optimizer_->step_through(learning_rate, {gate, config_.max_grad_norm});
+  trainable_->refresh();
+  numbers.push_back(squared);
+  numbers.push_back(gate);
+  const std::vector<double> values = kernels::read_on_host(numbers);
+  StepNumbers result;
+  for (std::size_t i = 0; i < batch.micro.size(); ++i) {
+    result.loss_sum -= values[i];
+  }
+  result.norm = std::sqrt(values[values.size() - 2]);
+  result.updated = std::isfinite(values.back());
+  if (result.updated) {
+    optimizer_->count_step();
+  }
+  return result;
+}
+
+// Rank 0's norm decides for all, to the last bit: another's threads or processor may add up
+// differently.
+Trainer::StepNumbers Trainer::step_together(const GlobalBatch& batch, double learning_rate,
+                                            Interval& interval) {
+  TracePhase phase("step");
+  StepNumbers result;
+  result.loss_sum = add_up(batch, interval);
+  phase.next("optimizer");
+  session_->watchdog().enter("optimizer", state_.step + 1);
+  result.norm =
+      session_->group().gather(optimizer_->gradient_norm(), session_->watchdog().where()).front();
+  result.updated = std::isfinite(result.loss_sum) && std::isfinite(result.norm);
+  if (result.updated) {
+    const double clip = config_.max_grad_norm > 0
+                            ? std::min(1.0, config_.max_grad_norm / (result.norm + 1e-6))
+                            : 1.0;
+    optimizer_->step(learning_rate, clip);
+    trainable_->refresh();
+  }
+  return result;
+}
+
 void Trainer::update(const GlobalBatch& batch, Interval& interval) {
   interval.learning_rate = schedule_.peak_learning_rate * schedule_factor(schedule_, state_.step);
   interval.grad_norm = 0;
   if (batch.trained_tokens == 0) {
     log_warning("step {}: no token of this batch is a target; nothing is updated", state_.step + 1);
   } else {
-    TracePhase phase("step");  // what is in it and has no name of its own
     optimizer_->zero_gradients();
-    const double loss_sum = add_up(batch, interval);
-    phase.next("optimizer");
-    session_->watchdog().enter("optimizer", state_.step + 1);
-    // Rank 0's, to the last bit: its threads or processor may add up differently.
-    const double norm =
-        session_->group().gather(optimizer_->gradient_norm(), session_->watchdog().where()).front();
-    if (std::isfinite(loss_sum) && std::isfinite(norm)) {
-      const double clip =
-          config_.max_grad_norm > 0 ? std::min(1.0, config_.max_grad_norm / (norm + 1e-6)) : 1.0;
-      optimizer_->step(interval.learning_rate, clip);
-      trainable_->refresh();
+    const StepNumbers numbers = session_->size() == 1
+                                    ? step_alone(batch, interval.learning_rate)
+                                    : step_together(batch, interval.learning_rate, interval);
+    if (numbers.updated) {
       state_.skipped_in_a_row = 0;
-      interval.grad_norm = norm;
-      state_.unlogged_loss_sum += loss_sum;
+      interval.grad_norm = numbers.norm;
+      state_.unlogged_loss_sum += numbers.loss_sum;
       state_.unlogged_trained_tokens += batch.trained_tokens;
     } else {
-      handle_non_finite(loss_sum / static_cast<double>(batch.trained_tokens), norm);
+      handle_non_finite(numbers.loss_sum / static_cast<double>(batch.trained_tokens), numbers.norm);
     }
   }
   ++state_.step;

@@ -15,7 +15,7 @@ __device__ __forceinline__ float scale_of(const AdamWStep& args) {
   if (rest != 0.0) {
     return float_of_bf16(0x7fc0u);
   }
-  if (args.max_norm <= 0.0f) {
+  if (args.max_norm <= 0.0) {
     return args.gradient_scale;
   }
   // As torch.nn.utils.clip_grad_norm_ has it.

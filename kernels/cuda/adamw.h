@@ -21,7 +21,7 @@ struct AdamWStep {
   /// nothing; where `max_norm` is above 0, the gradient is clipped to that norm, before
   /// `gradient_scale`.
   const double* squared_norm;
-  float max_norm;
+  double max_norm;
 };
 void adamw_step(const AdamWStep& args, Stream stream);
 

@@ -48,6 +48,64 @@ void step_by_formula(State& s, const at::Tensor& gradient, int step) {
   s.parameters = s.parameters - o.learning_rate * m / (v.sqrt() + o.epsilon);
 }
 
+// A gate whose clip is that of `max_norm` for this gradient.
+StepGate gate_of(const at::Tensor& gradient, double max_norm) {
+  return {sum_of_squares_tensor(gradient), max_norm};
+}
+
+TEST(AdamW, ThroughAGateItIsTheStepThatTheHostWouldTake) {
+  test::for_each_dtype([](at::ScalarType dtype) {
+    for (const std::int64_t count : {1, 127, 16384 + 130}) {
+      for (const double max_norm : {0.0, 0.3, 1e6}) {
+        SCOPED_TRACE(fmt::format("{} parameters, max_norm {}", count, max_norm));
+        State gated(count, dtype);
+        State hosted(count, dtype);
+        for (int step = 1; step <= kSteps; ++step) {
+          const at::Tensor gradient = gradient_at(count, dtype, step);
+          const double norm = std::sqrt(sum_of_squares(gradient));
+          const double clip = max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
+          adamw_step(gated.parameters, gradient, gated.moment1, gated.moment2, kOptions, step,
+                     gate_of(gradient, max_norm));
+          adamw_step(hosted.parameters, gradient, hosted.moment1, hosted.moment2, kOptions, step,
+                     clip);
+        }
+        EXPECT_TRUE(test::same_bits(gated.parameters, hosted.parameters));
+        EXPECT_TRUE(test::same_bits(gated.moment1, hosted.moment1));
+        EXPECT_TRUE(test::same_bits(gated.moment2, hosted.moment2));
+      }
+    }
+  });
+}
+
+TEST(AdamW, AShutGateChangesNoBit) {
+  test::for_each_dtype([](at::ScalarType dtype) {
+    for (const double bad : {std::numeric_limits<double>::infinity(),
+                             -std::numeric_limits<double>::infinity(), std::nan("")}) {
+      State state(131, dtype);
+      const State before(131, dtype);
+      at::Tensor gradient = gradient_at(131, dtype, 1);
+      gradient[130] = bad;
+      adamw_step(state.parameters, gradient, state.moment1, state.moment2, kOptions, 1,
+                 gate_of(gradient, 1.0));
+      EXPECT_TRUE(test::same_bits(state.parameters, before.parameters));
+      EXPECT_TRUE(test::same_bits(state.moment1, before.moment1));
+      EXPECT_TRUE(test::same_bits(state.moment2, before.moment2));
+    }
+  });
+}
+
+TEST(AdamW, NamesAGateOfWrongTypeOrShape) {
+  State s(4, at::kFloat);
+  for (const at::Tensor& bad : {at::Tensor(), filled({1}, at::kFloat, 1.0),
+                                filled({2}, at::kDouble, 1.0), filled({}, at::kDouble, 1.0)}) {
+    EXPECT_THAT(test::internal_error_of([&] {
+                  adamw_step(s.parameters, gradient_at(4, at::kFloat, 1), s.moment1, s.moment2,
+                             kOptions, 1, StepGate{bad, 1.0});
+                }),
+                HasSubstr("adamw squared_norm is"));
+  }
+}
+
 TEST(AdamW, FollowsTheFormulaOverSeveralSteps) {
   test::for_each_dtype([](at::ScalarType dtype) {
     for (const std::int64_t count : {0, 1, 127, 16384 + 130}) {

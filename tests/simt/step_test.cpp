@@ -39,8 +39,8 @@ void train(model::Qwen3Model& model, const model::PackedBatch& batch,
         model.forward_backward(batch, 1.0 / static_cast<double>(batch.target_count()),
                                {.dropout_seed = 7, .micro_batch = step});
     outcome.losses.push_back(-log_probs.mean().item<double>());
-    const double norm = optimizer.gradient_norm();
-    optimizer.step(kLearningRate, std::min(1.0, 1.0 / norm));
+    optimizer.step_through(kLearningRate, {optimizer.squared_gradient_norm(), 1.0});
+    optimizer.count_step();
     refresh();
   }
   outcome.values = parameters.values().clone();

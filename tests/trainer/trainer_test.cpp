@@ -3,12 +3,18 @@
 #include "trainer/trainer.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/record_function.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "data/shard_writer.h"
+#include "kernels/host_read.h"
 #include "model/safetensors.h"
 #include "tests/model/fixture.h"
 #include "tests/support/temp_folder.h"
@@ -227,6 +233,59 @@ TEST(Trainer, SkippedUpdatesAreLimited) {
     EXPECT_THAT(error.what(), HasSubstr("step 4: loss"));
     EXPECT_THAT(error.what(), HasSubstr("nonfinite_skip_limit is 3"));
   }
+}
+
+// Names of the operators by which a host waits for a GPU's numbers, as LibTorch dispatches them.
+std::atomic<std::int64_t> scalar_reads = 0;
+
+std::unique_ptr<at::ObserverContext> count_scalar_reads(const at::RecordFunction& function) {
+  const std::string_view name = function.name();
+  for (const std::string_view waits : {"aten::_local_scalar_dense", "aten::nonzero", "aten::equal",
+                                       "aten::masked_select", "aten::unique_dim"}) {
+    scalar_reads += name == waits ? 1 : 0;
+  }
+  return nullptr;
+}
+
+TEST(Trainer, AStepOfOneRankReadsOneTimeFromTheDevice) {
+  const test::TempFolder temp;
+  trainer::Trainer trainer(posix_file_system(),
+                           fixture_config("train_curve", temp / "out",
+                                          {"max_steps=4", "save_strategy=no", "num_threads=1",
+                                           "max_grad_norm=0.1", "gradient_accumulation_steps=2"}));
+  const std::int64_t before = kernels::host_reads();
+  scalar_reads = 0;
+  const auto handle = at::addGlobalCallback(
+      at::RecordFunctionCallback(count_scalar_reads).scopes({at::RecordScope::FUNCTION}));
+  (void)at::zeros({1}).item<float>();
+  EXPECT_EQ(scalar_reads, 1) << "the count sees what it should";
+  trainer.run();
+  at::removeCallback(handle);
+  EXPECT_EQ(kernels::host_reads() - before, 4);
+  EXPECT_EQ(scalar_reads, 1);
+}
+
+TEST(Trainer, ASkippedUpdateLeavesWeightsMomentsAndTheirCountAlone) {
+  const test::TempFolder temp;
+  write_overflowing_adapter(temp / "adapter");
+  trainer::RunConfig config =
+      fixture_config("train_curve", temp / "out",
+                     {"nonfinite=skip", "nonfinite_skip_limit=5", "max_steps=2", "num_threads=1"});
+  config.adapter_name_or_path = (temp / "adapter").string();
+  run(config);
+  const auto trained = test::read_tensors(temp / "out/final/adapter_model.safetensors");
+  for (const auto& [name, tensor] :
+       test::read_tensors(temp / "adapter/adapter_model.safetensors")) {
+    EXPECT_TRUE(tensor.equal(trained.at(name))) << name;
+  }
+  const fs::path checkpoint = temp / "out/checkpoint-000002";
+  const auto optimizer = test::read_tensors(checkpoint / "optimizer.safetensors");
+  for (const char* moment : {"moment1", "moment2"}) {
+    EXPECT_EQ(optimizer.at(moment).count_nonzero().item<std::int64_t>(), 0) << moment;
+  }
+  const Json state = read_json(posix_file_system(), checkpoint / "trainer_state.json").at("weft");
+  EXPECT_EQ(state.at("counters").at("updates").get<std::int64_t>(), 0);
+  EXPECT_EQ(state.at("skipped_updates").get<std::int64_t>(), 2);
 }
 
 TEST(Trainer, ALengthBeyondTheModelsPositionsIsRefused) {
