@@ -21,6 +21,7 @@ struct Options {
   std::string shards;
   std::string to = "peft";
   std::string out;
+  CerebrasExport cerebras;
 };
 
 void export_adapter(const Options& options) {
@@ -43,11 +44,19 @@ void export_adapter(const Options& options) {
 }
 
 void export_what(const Options& options) {
-  if (options.to == "megatron") {
+  const CerebrasExport& cerebras = options.cerebras;
+  if (options.to != "cerebras" && (cerebras.packed || cerebras.max_length || cerebras.pad_id)) {
+    fail_config("--packed, --max-length and --pad-id are for --to cerebras");
+  }
+  if (options.to != "peft") {
     if (options.shards.empty()) {
-      fail_config("--to megatron is for token shards: name their folder with --shards");
+      fail_config("--to {} is for token shards: name their folder with --shards", options.to);
     }
-    export_to_megatron(posix_file_system(), options.shards, options.out);
+    if (options.to == "megatron") {
+      export_to_megatron(posix_file_system(), options.shards, options.out);
+    } else {
+      export_to_cerebras(posix_file_system(), options.shards, options.out, cerebras);
+    }
     return;
   }
   if (options.model.empty() || options.adapter.empty()) {
@@ -71,8 +80,17 @@ void add_export_command(CLI::App& app) {
   command
       ->add_option("--to", options->to,
                    "peft (also what vLLM and SGLang load) for an adapter, megatron (NAME.bin and "
-                   "NAME.idx) for shards")
-      ->check(CLI::IsMember({"peft", "megatron"}));
+                   "NAME.idx) or cerebras (a folder of HDF5 samples) for shards")
+      ->check(CLI::IsMember({"peft", "megatron", "cerebras"}));
+  command
+      ->add_option("--max-length", options->cerebras.max_length,
+                   "cerebras: positions of a sample (as the longest document needs)")
+      ->check(CLI::Range(1, 1 << 19));
+  command->add_option("--pad-id", options->cerebras.pad_id,
+                      "cerebras: what fills samples up (Qwen3's <|endoftext|>, or 0)");
+  command->add_flag("--packed", options->cerebras.packed,
+                    "cerebras: several documents a sample, with attention spans and positions "
+                    "(use_vsl), in random order");
   command->add_option("--out", options->out, "A folder, or a NAME, that does not exist yet")
       ->required();
   command->callback([options] { export_what(*options); });

@@ -6,6 +6,9 @@
 #include <string>
 
 #include "base/error.h"
+#include "data/cerebras.h"
+#include "data/megatron.h"
+#include "data/reader.h"
 
 namespace weft::data {
 
@@ -110,7 +113,38 @@ class Finder {
   std::vector<fs::path> found_;
 };
 
+/// Leaves out what is read together with another of the files.
+void leave_out_companions(FileSystem& files, std::vector<fs::path>& found) {
+  std::vector<fs::path> companions;
+  for (const fs::path& path : found) {
+    const std::vector<fs::path> some = companion_files(files, path);
+    companions.insert(companions.end(), some.begin(), some.end());
+  }
+  std::sort(companions.begin(), companions.end());
+  std::erase_if(found, [&](const fs::path& path) {
+    return std::binary_search(companions.begin(), companions.end(), path);
+  });
+}
+
 }  // namespace
+
+std::vector<fs::path> companion_files(FileSystem& files, const fs::path& path) {
+  std::vector<fs::path> found;
+  const auto add = [&](const fs::path& other) {
+    if (files.exists(other)) {
+      found.push_back(other);
+    }
+  };
+  if (path.extension() == ".idx") {
+    add(megatron_paths(path).bin);
+    const MegatronPaths masks = megatron_mask_paths(path);
+    add(masks.bin);
+    add(masks.idx);
+  } else if (file_syntax(path) == FileSyntax::kHdf5) {
+    add(path.parent_path() / kCerebrasParameters);
+  }
+  return found;
+}
 
 bool is_file_pattern(const fs::path& path) {
   return path.string().find_first_of("*?[") != std::string::npos;
@@ -137,6 +171,7 @@ std::vector<fs::path> find_input_files(FileSystem& files, const fs::path& path) 
   } else {
     fail_data("dataset {}: no such file or folder", path.string());
   }
+  leave_out_companions(files, found);
   return found;
 }
 

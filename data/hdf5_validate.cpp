@@ -1,11 +1,16 @@
-// What a dataset must look like before a byte of it is read. A shard may come from anywhere, and
-// HDF5 1.10 has known defects in its rarely used features, so everything that a token shard does
-// not need is refused.
-#include <algorithm>
-#include <array>
+// What a dataset must look like before a byte of it is read. A file may come from anywhere, and
+// HDF5 1.10 has known defects in its rarely used features, so everything that ids and masks do not
+// need is refused.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <span>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "data/hdf5_io.h"
+#include "data/hdf5_table.h"
 
 namespace weft::data {
 
@@ -17,28 +22,31 @@ constexpr hsize_t kMaxDeflateRatio = 1032;
 
 void check_link(const Hdf5Handle& file, const char* name, const fs::path& path) {
   if (H5Lexists(file.id(), name, H5P_DEFAULT) <= 0) {
-    fail_data("{}: dataset '{}' is missing: this is not a token shard", path.string(), name);
+    fail_data("{}: dataset '{}' is missing: the file holds something else", path.string(), name);
   }
   H5L_info_t link;
   check_hdf5(H5Lget_info(file.id(), name, &link, H5P_DEFAULT), path, "cannot read a link");
   if (link.type != H5L_TYPE_HARD) {
-    fail_data("{}: '{}' is {} link; a token shard holds its data itself", path.string(), name,
+    fail_data("{}: '{}' is {} link; a file must hold its data itself", path.string(), name,
               link.type == H5L_TYPE_EXTERNAL ? "an external" : "a soft or user-defined");
   }
 }
 
-hsize_t checked_extent(const Hdf5Handle& dataset, const char* name, const fs::path& path) {
+/// The sizes of a dataset of `least` to `most` dimensions.
+std::vector<hsize_t> checked_extent(const Hdf5Handle& dataset, const char* name, int least,
+                                    int most, const fs::path& path) {
   const Hdf5Handle space =
       hdf5_handle(H5Dget_space(dataset.id()), H5Sclose, path, "cannot read a dataset");
   const int rank = H5Sget_simple_extent_ndims(space.id());
-  if (rank != 1) {
-    fail_data("{}: dataset '{}' has rank {}, expected 1", path.string(), name, rank);
+  if (rank < least || rank > most) {
+    fail_data("{}: dataset '{}' has rank {}, expected {}", path.string(), name, rank,
+              least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most));
   }
-  std::array<hsize_t, 1> extent{};
-  if (H5Sget_simple_extent_dims(space.id(), extent.data(), nullptr) != 1) {
+  std::vector<hsize_t> extent(static_cast<std::size_t>(rank));
+  if (H5Sget_simple_extent_dims(space.id(), extent.data(), nullptr) != rank) {
     fail_hdf5(path, "cannot read a dataset's extent");
   }
-  return extent[0];
+  return extent;
 }
 
 void check_type(const Hdf5Handle& dataset, const char* name, hid_t stored,
@@ -69,29 +77,27 @@ bool check_filters(const Hdf5Handle& creation, const char* name, const fs::path&
   return compressed;
 }
 
-/// Also notes in `vector` how the values are stored.
-void check_storage(Hdf5Vector& vector, hsize_t extent, hid_t stored, const fs::path& path) {
-  const Hdf5Handle& dataset = vector.dataset;
-  const std::string& name = vector.name;
-  const Hdf5Handle creation = hdf5_handle(H5Dget_create_plist(dataset.id()), H5Pclose, path,
-                                          "cannot read a dataset's layout");
-  const H5D_layout_t layout = H5Pget_layout(creation.id());
-  if ((layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS) ||
-      H5Pget_external_count(creation.id()) != 0) {
-    fail_data("{}: dataset '{}' is not stored as chunks of this file", path.string(), name);
+struct Storage {
+  std::vector<hsize_t> chunk;  ///< empty: in one piece
+  bool filtered = false;
+};
+
+/// The product, or `limit` + 1 where it is more than `limit`.
+hsize_t limited_product(std::span<const hsize_t> factors, hsize_t limit) {
+  hsize_t product = 1;
+  for (const hsize_t factor : factors) {
+    if (factor != 0 && product > limit / factor) {
+      return limit + 1;
+    }
+    product *= factor;
   }
-  std::array<hsize_t, 1> chunk{1};
-  if (layout == H5D_CHUNKED && H5Pget_chunk(creation.id(), 1, chunk.data()) != 1) {
-    fail_hdf5(path, "cannot read a dataset's chunk size");
-  }
-  if (chunk[0] > kMaxChunk) {
-    fail_data("{}: dataset '{}' has chunks of {} values, at most {} are read", path.string(), name,
-              chunk[0], kMaxChunk);
-  }
-  const bool compressed = check_filters(creation, name.c_str(), path);
-  vector.chunk = layout == H5D_CHUNKED ? static_cast<std::int64_t>(chunk[0]) : 0;
-  vector.filtered = H5Pget_nfilters(creation.id()) != 0;
-  // A few bytes can claim any extent; memory is only asked for when the stored bytes can hold it.
+  return product;
+}
+
+/// A few bytes can claim any extent; memory is only asked for when the stored bytes can hold it.
+void check_capacity(const Hdf5Handle& dataset, const std::string& name,
+                    std::span<const hsize_t> extent, std::size_t value_bytes, bool compressed,
+                    const fs::path& path) {
   const hsize_t bytes = H5Dget_storage_size(dataset.id());
   hsize_t file_bytes = 0;
   const Hdf5Handle file = hdf5_handle(H5Iget_file_id(dataset.id()), H5Fclose, path, "is not open");
@@ -100,11 +106,50 @@ void check_storage(Hdf5Vector& vector, hsize_t extent, hid_t stored, const fs::p
     fail_data("{}: dataset '{}' claims {} stored bytes, but the file has only {}", path.string(),
               name, bytes, file_bytes);
   }
-  const hsize_t capacity = bytes * (compressed ? kMaxDeflateRatio : 1) / H5Tget_size(stored);
-  if (extent > capacity) {
+  const hsize_t capacity = bytes * (compressed ? kMaxDeflateRatio : 1) / value_bytes;
+  if (limited_product(extent, capacity) > capacity) {
     fail_data("{}: dataset '{}' claims {} values, but its {} stored bytes cannot hold them",
-              path.string(), name, extent, bytes);
+              path.string(), name, fmt::join(extent, " x "), bytes);
   }
+}
+
+Storage checked_storage(const Hdf5Handle& dataset, const std::string& name,
+                        std::span<const hsize_t> extent, std::size_t value_bytes,
+                        const fs::path& path) {
+  const Hdf5Handle creation = hdf5_handle(H5Dget_create_plist(dataset.id()), H5Pclose, path,
+                                          "cannot read a dataset's layout");
+  const H5D_layout_t layout = H5Pget_layout(creation.id());
+  if ((layout != H5D_CHUNKED && layout != H5D_CONTIGUOUS) ||
+      H5Pget_external_count(creation.id()) != 0) {
+    fail_data("{}: dataset '{}' is not stored as chunks of this file", path.string(), name);
+  }
+  Storage storage;
+  if (layout == H5D_CHUNKED) {
+    const auto rank = static_cast<int>(extent.size());
+    storage.chunk.resize(extent.size());
+    if (H5Pget_chunk(creation.id(), rank, storage.chunk.data()) != rank) {
+      fail_hdf5(path, "cannot read a dataset's chunk size");
+    }
+    if (limited_product(storage.chunk, kMaxChunk) > kMaxChunk) {
+      fail_data("{}: dataset '{}' has chunks of {} values, at most {} are read", path.string(),
+                name, fmt::join(storage.chunk, " x "), kMaxChunk);
+    }
+  }
+  const bool compressed = check_filters(creation, name.c_str(), path);
+  storage.filtered = H5Pget_nfilters(creation.id()) != 0;
+  check_capacity(dataset, name, extent, value_bytes, compressed, path);
+  return storage;
+}
+
+/// Bytes of a value of an integer dataset.
+std::size_t integer_bytes(const Hdf5Handle& dataset, const char* name, const fs::path& path) {
+  const Hdf5Handle type =
+      hdf5_handle(H5Dget_type(dataset.id()), H5Tclose, path, "cannot read a dataset's type");
+  const std::size_t bytes = H5Tget_size(type.id());
+  if (H5Tget_class(type.id()) != H5T_INTEGER || bytes == 0 || bytes > 8) {
+    fail_data("{}: dataset '{}' does not hold integers of at most 8 bytes", path.string(), name);
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -118,13 +163,39 @@ Hdf5Vector open_vector(const Hdf5Handle& file, const char* name, hid_t stored,
   vector.name = name;
   vector.dataset =
       hdf5_handle(H5Dopen2(file.id(), name, H5P_DEFAULT), H5Dclose, path, "cannot open a dataset");
-  const hsize_t extent = checked_extent(vector.dataset, name, path);
+  const std::vector<hsize_t> extent = checked_extent(vector.dataset, name, 1, 1, path);
   check_type(vector.dataset, name, stored, type_name, path);
-  check_storage(vector, extent, stored, path);
-  vector.size = static_cast<std::int64_t>(extent);
+  const Storage storage =
+      checked_storage(vector.dataset, vector.name, extent, H5Tget_size(stored), path);
+  vector.chunk = storage.chunk.empty() ? 0 : static_cast<std::int64_t>(storage.chunk[0]);
+  vector.filtered = storage.filtered;
+  vector.size = static_cast<std::int64_t>(extent[0]);
   return vector;
 }
 
 }  // namespace detail
+
+Hdf5Table open_hdf5_table(const Hdf5Handle& file, const char* name, const fs::path& path) {
+  const Hdf5Lock lock;
+  check_link(file, name, path);
+  Hdf5Table table;
+  table.name = name;
+  table.dataset =
+      hdf5_handle(H5Dopen2(file.id(), name, H5P_DEFAULT), H5Dclose, path, "cannot open a dataset");
+  const std::vector<hsize_t> extent = checked_extent(table.dataset, name, 1, 3, path);
+  const std::size_t value_bytes = integer_bytes(table.dataset, name, path);
+  const Storage storage = checked_storage(table.dataset, table.name, extent, value_bytes, path);
+  for (const hsize_t size : extent) {
+    table.extent.push_back(static_cast<std::int64_t>(size));
+  }
+  const hsize_t row = limited_product(std::span(extent).subspan(1), kMaxChunk);
+  if (row > kMaxChunk) {
+    fail_data("{}: dataset '{}' has rows of {} values, at most {} are read", path.string(), name,
+              fmt::join(std::span(extent).subspan(1), " x "), kMaxChunk);
+  }
+  table.row_values = static_cast<std::int64_t>(row);
+  table.chunk_rows = storage.chunk.empty() ? 0 : static_cast<std::int64_t>(storage.chunk[0]);
+  return table;
+}
 
 }  // namespace weft::data

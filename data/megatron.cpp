@@ -93,6 +93,11 @@ MegatronPaths megatron_paths(const fs::path& path) {
   return paths;
 }
 
+MegatronPaths megatron_mask_paths(const fs::path& path) {
+  const fs::path name = megatron_paths(path).bin.replace_extension();
+  return megatron_paths(name.string() + ".mask.bin");
+}
+
 MegatronReader::MegatronReader(FileSystem& files, const fs::path& path)
     : bin_(megatron_paths(path).bin), idx_(megatron_paths(path).idx) {
   data_ = files.open(bin_);
@@ -183,13 +188,15 @@ void MegatronReader::read(std::int64_t document, std::vector<std::int32_t>& ids)
 MegatronWriter::MegatronWriter(FileSystem& files, const fs::path& path, std::int64_t vocab_size)
     : bin_(files, megatron_paths(path).bin),
       idx_(files, megatron_paths(path).idx),
-      id_bytes_(vocab_size < kShortVocabulary ? 2 : 4) {}
+      id_bytes_(vocab_size <= 2 ? 1 : (vocab_size < kShortVocabulary ? 2 : 4)) {}
 
 void MegatronWriter::add(const std::vector<std::int32_t>& ids) {
   std::vector<std::byte> bytes;
   bytes.reserve(ids.size() * id_bytes_);
   for (const std::int32_t id : ids) {
-    if (id_bytes_ == 2) {
+    if (id_bytes_ == 1) {
+      put(bytes, checked_cast<std::uint8_t>(id, "a mask"));
+    } else if (id_bytes_ == 2) {
       put(bytes, checked_cast<std::uint16_t>(id, "an id of a small vocabulary"));
     } else {
       put(bytes, id);
@@ -206,7 +213,7 @@ void MegatronWriter::finish() {
     bytes.push_back(static_cast<std::byte>(c));
   }
   put(bytes, kVersion);
-  put(bytes, static_cast<std::uint8_t>(id_bytes_ == 2 ? 8 : 4));
+  put(bytes, static_cast<std::uint8_t>(id_bytes_ == 1 ? 1 : (id_bytes_ == 2 ? 8 : 4)));
   put(bytes, static_cast<std::uint64_t>(lengths_.size()));
   put(bytes, static_cast<std::uint64_t>(lengths_.size() + 1));
   for (const std::int32_t length : lengths_) {

@@ -16,7 +16,8 @@ namespace weft::data {
 ///   i32 lengths[S], i64 byte positions[S], i64 first sequence of each document and the end [D],
 ///   i8 modes[S], only in files with several kinds of data
 ///
-/// Types: 1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 6 f64, 7 f32, 8 u16. It has no mask.
+/// Types: 1 u8, 2 i8, 3 i16, 4 i32, 5 i64, 6 f64, 7 f32, 8 u16. The format has no masks: weft keeps
+/// them in a second pair of the same documents, NAME.mask.bin and .idx, 1 for what is a target.
 class MegatronReader {
  public:
   /// Opens the pair by either of its names. Data Errors name the file, what was found and what was
@@ -52,9 +53,12 @@ struct MegatronPaths {
   fs::path idx;
 };
 [[nodiscard]] MegatronPaths megatron_paths(const fs::path& path);
+/// The names of the pair that holds the masks of that pair: NAME.mask.bin and NAME.mask.idx.
+[[nodiscard]] MegatronPaths megatron_mask_paths(const fs::path& path);
 
 /// Writes documents as a pair, each as one sequence, ids as i32, or as u16 where the vocabulary has
-/// no more than 65,500 ids, as Megatron's own tools choose. The files appear when finish() returns.
+/// no more than 65,500 ids, as Megatron's own tools choose, or u8 where it has no more than 2
+/// (masks). The files appear when finish() returns.
 class MegatronWriter {
  public:
   MegatronWriter(FileSystem& files, const fs::path& path, std::int64_t vocab_size);

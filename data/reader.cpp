@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "data/byte_stream.h"
+#include "data/reader_cerebras.h"
 #include "data/reader_csv.h"
 #include "data/reader_json.h"
 #include "data/reader_lines.h"
@@ -137,12 +138,10 @@ class FileRow final : public RowReader {
   bool done_ = false;
 };
 
-constexpr std::string_view kMegatronIndex = ".idx";
-
 }  // namespace
 
 FileSyntax file_syntax(const fs::path& path) {
-  static const std::array<std::pair<std::string_view, FileSyntax>, 9> kExtensions{
+  static const std::array<std::pair<std::string_view, FileSyntax>, 11> kExtensions{
       {{".jsonl", FileSyntax::kJson},
        {".ndjson", FileSyntax::kJson},
        {".json", FileSyntax::kJson},
@@ -151,7 +150,9 @@ FileSyntax file_syntax(const fs::path& path) {
        {".tab", FileSyntax::kTsv},
        {".parquet", FileSyntax::kParquet},
        {".pq", FileSyntax::kParquet},
-       {kMegatronIndex, FileSyntax::kJson}}};  // its documents become rows of ids
+       {".idx", FileSyntax::kMegatron},
+       {".h5", FileSyntax::kHdf5},
+       {".hdf5", FileSyntax::kHdf5}}};
   const std::string extension = uncompressed_name(path).extension().string();
   for (const auto& [name, syntax] : kExtensions) {
     if (extension == name) {
@@ -163,9 +164,6 @@ FileSyntax file_syntax(const fs::path& path) {
 
 std::unique_ptr<RowReader> open_rows(FileSystem& files, const fs::path& path,
                                      const RowOptions& options) {
-  if (path.extension() == kMegatronIndex) {
-    return open_megatron_rows(files, path, options.max_row_bytes);
-  }
   switch (options.syntax) {
     case FileSyntax::kText:
       break;
@@ -177,6 +175,10 @@ std::unique_ptr<RowReader> open_rows(FileSystem& files, const fs::path& path,
       return open_csv_rows(files, path, '\t', options.max_row_bytes);
     case FileSyntax::kParquet:
       return open_parquet_rows(files, path, options.max_row_bytes);
+    case FileSyntax::kMegatron:
+      return open_megatron_rows(files, path, options.max_row_bytes);
+    case FileSyntax::kHdf5:
+      return open_cerebras_rows(files, path, options.stream_tokens, options.max_row_bytes);
   }
   if (options.split == TextSplit::kFile) {
     return std::make_unique<FileRow>(files, path, options);

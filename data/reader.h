@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,15 +18,17 @@ struct Row {
 
 /// How the rows of a file are written.
 enum class FileSyntax {
-  kText,     ///< plain text, cut by TextSplit
-  kJson,     ///< one JSON value a line, or one array of them
-  kCsv,      ///< a table with a header: each row as a JSON object of strings
-  kTsv,      ///< the same with tabs
-  kParquet,  ///< each row as a JSON object
+  kText,      ///< plain text, cut by TextSplit
+  kJson,      ///< one JSON value a line, or one array of them
+  kCsv,       ///< a table with a header: each row as a JSON object of strings
+  kTsv,       ///< the same with tabs
+  kParquet,   ///< each row as a JSON object
+  kMegatron,  ///< each document as a JSON object of ids and labels
+  kHdf5,      ///< the same, of Cerebras' token files
 };
 
 /// By the extension, under that of a compressed file: .jsonl, .ndjson and .json; .csv; .tsv and
-/// .tab; .parquet and .pq. All else is text.
+/// .tab; .parquet and .pq; .idx; .h5 and .hdf5. All else is text.
 [[nodiscard]] FileSyntax file_syntax(const fs::path& path);
 
 /// How a text file is cut into rows.
@@ -39,7 +42,9 @@ enum class TextSplit {
 struct RowOptions {
   FileSyntax syntax = FileSyntax::kText;
   TextSplit split = TextSplit::kLine;
-  std::string separator;  ///< for kSeparator
+  std::string separator = {};  ///< for kSeparator
+  /// Into how many ids a stream of ids without document bounds is cut.
+  std::optional<std::int64_t> stream_tokens = {};
   /// A longer row stops the reader before it is in memory.
   std::uint64_t max_row_bytes = std::uint64_t{64} << 20;
 };

@@ -5,7 +5,7 @@
 
 #include "base/sha256.h"
 #include "base/text.h"
-#include "data/megatron.h"
+#include "data/file_patterns.h"
 #include "data/tokenize_chat_config.h"
 #include "data/tokenize_sources.h"
 
@@ -27,6 +27,11 @@ class InputHasher {
     progress_.stage = TokenizeStage::kHashing;
     for (const TokenizeSource& source : sources) {
       progress_.total_bytes += source.bytes;
+      for (const fs::path& path : source.files) {
+        for (const fs::path& other : companion_files(files, path)) {
+          progress_.total_bytes += files.open(other)->size();
+        }
+      }
     }
   }
 
@@ -53,7 +58,7 @@ class InputHasher {
   TokenizeProgress progress_;
 };
 
-Json source_recipe(InputHasher& hasher, const TokenizeSource& source) {
+Json source_recipe(FileSystem& files, InputHasher& hasher, const TokenizeSource& source) {
   const TokenizeInput& input = source.input;
   Json json = {{"format", source.format.name()},
                {"sample_by", input.sample_by},
@@ -76,8 +81,8 @@ Json source_recipe(InputHasher& hasher, const TokenizeSource& source) {
   for (const fs::path& path : source.files) {
     // The name, not the place: data that was moved is still the same data.
     json["files"].push_back({path.filename().string(), hasher.hash(path)});
-    if (path.extension() == ".idx") {  // the index of a pair; the ids are in the other file
-      json["files"].back().push_back(hasher.hash(megatron_paths(path).bin));
+    for (const fs::path& other : companion_files(files, path)) {
+      json["files"].back().push_back(hasher.hash(other));
     }
   }
   return json;
@@ -108,7 +113,7 @@ Json tokenize_recipe(FileSystem& files, std::span<const TokenizeSource> sources,
   InputHasher hasher(files, sources, options);
   int number = 0;
   for (const TokenizeSource& source : sources) {
-    json[fmt::format("dataset {}", ++number)] = source_recipe(hasher, source);
+    json[fmt::format("dataset {}", ++number)] = source_recipe(files, hasher, source);
   }
   return json;
 }

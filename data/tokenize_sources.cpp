@@ -107,6 +107,7 @@ TokenizeSource resolve_input(FileSystem& files, const TokenizeInput& input,
   source.rows.split = text_split(input);
   source.rows.separator = input.separator;
   source.rows.max_row_bytes = options.max_row_bytes;
+  source.rows.stream_tokens = options.max_length;
   for (const fs::path& path : source.files) {
     RowOptions rows = source.rows;
     rows.syntax = input_syntax(path, source.input);

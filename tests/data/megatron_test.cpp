@@ -197,10 +197,43 @@ TEST_F(MegatronTest, ADatasetOfItBecomesShardsWithEveryTokenATarget) {
               HasSubstr("shards"));
 }
 
+TEST_F(MegatronTest, MasksBesideThePairAreHeeded) {
+  put_pair(Index{.lengths = {3}, .positions = {0}, .documents = {0, 1}},
+           std::vector<std::int32_t>{5, 6, 7});
+  const auto put_masks = [&](const std::vector<std::int32_t>& mask) {
+    MegatronWriter writer(files_, folder_ / "c.mask.bin", 2);
+    writer.add(mask);
+    writer.finish();
+  };
+  const auto row = [&] {
+    Row first;
+    EXPECT_TRUE(
+        open_rows(files_, folder_ / "c.idx", {.syntax = FileSyntax::kMegatron})->next(first));
+    return first.text;
+  };
+  put_masks({0, 0, 1});
+  EXPECT_EQ(fs::file_size(folder_ / "c.mask.bin"), 3U);
+  EXPECT_EQ(row(), R"({"ids":[5,6,7],"labels":[-100,-100,7]})");
+  TokenizeInput input;
+  input.path = folder_;
+  const auto tokenize = [&] {
+    return tokenize_to_shards(files_, std::span(&input, 1), ByteTokenizer(), {},
+                              folder_ / ".shards");
+  };
+  EXPECT_EQ(tokenize().manifest.totals(),
+            (ShardCounts{.documents = 1, .tokens = 3, .trained_tokens = 1}));
+  put_masks({0, 1, 1});
+  EXPECT_THAT(error_of([&] { (void)tokenize(); }, ErrorKind::kConfig), HasSubstr("files"));
+  put_masks({0, 1});
+  EXPECT_THAT(error_of([&] { (void)row(); }), HasSubstr("c.mask.idx: document 1: expected 0 or 1"));
+}
+
 TEST_F(MegatronTest, ADocumentTooLongForARowIsRefused) {
   put_pair(Index{.lengths = {4}, .positions = {0}, .documents = {0, 1}},
            std::vector<std::int32_t>{1, 2, 3, 4});
-  const auto rows = open_rows(files_, folder_ / "c.idx", {.separator = {}, .max_row_bytes = 15});
+  const auto rows =
+      open_rows(files_, folder_ / "c.idx",
+                {.syntax = FileSyntax::kMegatron, .separator = {}, .max_row_bytes = 15});
   Row row;
   EXPECT_THAT(error_of([&] { (void)rows->next(row); }),
               HasSubstr("document 1 has 4 tokens: too many for a row of at most 15 bytes"));

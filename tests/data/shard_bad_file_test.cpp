@@ -262,7 +262,7 @@ TEST_F(BadShardTest, ExternalLink) {
     remove(file, "tokens");
     H5Lcreate_external("other.h5", "/tokens", file.id(), "tokens", H5P_DEFAULT, H5P_DEFAULT);
   });
-  EXPECT_EQ(refusal(), "'tokens' is an external link; a token shard holds its data itself");
+  EXPECT_EQ(refusal(), "'tokens' is an external link; a file must hold its data itself");
 }
 
 TEST_F(BadShardTest, SoftLink) {
