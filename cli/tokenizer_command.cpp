@@ -303,9 +303,25 @@ void add_diff(CLI::App& verb, Options& options) {
 }
 
 void add_train(CLI::App& verb, Options& options) {
-  verb.add_option("corpus", options.corpus, "text or .jsonl files")->required();
+  verb.add_option("corpus", options.corpus,
+                  "files, folders and patterns of text, JSON, tables or Parquet, also compressed")
+      ->required();
   verb.add_option("--out", options.out, "folder for tokenizer.model")->required();
   verb.add_option("--vocab-size", options.training.vocab_size, "token ids in all")
+      ->capture_default_str();
+  verb.add_option("--model-type", options.training.model_type, "kind of model")
+      ->check(CLI::IsMember({"bpe", "unigram"}))
+      ->capture_default_str();
+  verb.add_option("--character-coverage", options.training.character_coverage,
+                  "share of the characters that get tokens; the rest is spelled in bytes")
+      ->check(CLI::Range(0.98, 1.0))
+      ->capture_default_str();
+  verb.add_option("--control-tokens", options.training.control_tokens,
+                  "tokens that decoding can skip")
+      ->delimiter(',')
+      ->capture_default_str();
+  verb.add_option("--tags", options.training.tags, "tokens of their own that decoding keeps")
+      ->delimiter(',')
       ->capture_default_str();
 }
 

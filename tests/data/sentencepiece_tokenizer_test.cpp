@@ -156,6 +156,33 @@ TEST(SentencePieceTraining, BadOptionsAreRefused) {
   EXPECT_THAT(refusal({.vocab_size = 270}), HasSubstr("Vocabulary size is smaller"));
   EXPECT_THAT(refusal({.vocab_size = 400, .control_tokens = {"a b"}}),
               HasSubstr("the token a b cannot be used"));
+  EXPECT_THAT(refusal({.model_type = "word", .vocab_size = 400}),
+              HasSubstr("model_type is 'word', expected bpe or unigram"));
+  EXPECT_THAT(refusal({.vocab_size = 400, .character_coverage = 1.5}),
+              HasSubstr("character_coverage is 1.5"));
+}
+
+TEST(SentencePieceTraining, UnigramModelsKeepTextToo) {
+  const std::string model =
+      train_sentencepiece(corpus(), {.model_type = "unigram", .vocab_size = 330});
+  EXPECT_NE(model, trained_model());
+  const SentencePieceTokenizer tokenizer(model, "unigram");
+  for (const std::string_view text : {"The fox", "  two  spaces ", "日本\n", "naïve", "\xFF"}) {
+    EXPECT_EQ(tokenizer.decode(encode(tokenizer, text), false), text);
+  }
+  EXPECT_LT(encode(tokenizer, "The quick brown fox").size(), 19U);
+}
+
+TEST(SentencePieceTraining, RareCharactersAreSpelledInBytesWhereCoverageSaysSo) {
+  std::vector<std::string> texts(200, "the fox and the dog and the fox\n");
+  texts.emplace_back("本");
+  const auto ids = [&](double coverage) {
+    const std::string model =
+        train_sentencepiece(texts, {.vocab_size = 300, .character_coverage = coverage});
+    return encode(SentencePieceTokenizer(model, "covered"), "本").size();
+  };
+  EXPECT_EQ(ids(1.0), 1U);
+  EXPECT_EQ(ids(0.98), 3U);
 }
 
 TEST(SentencePieceTraining, ReadsTextAndRows) {
@@ -168,6 +195,23 @@ TEST(SentencePieceTraining, ReadsTextAndRows) {
   train_sentencepiece(posix_file_system(), files, {.vocab_size = 340}, folder / "out");
   const auto tokenizer = load_tokenizer(posix_file_system(), folder / "out");
   EXPECT_LT(encode(*tokenizer, "Menschen").size(), 8u);
+}
+
+TEST(SentencePieceTraining, ReadsFoldersTablesAndCompressedFiles) {
+  const TempFolder folder;
+  fs::create_directories(folder / "corpus");
+  fs::copy(fs::path(WEFT_SOURCE_DIR) / "tests/fixtures/inputs/rows.jsonl.zst",
+           folder / "corpus/rows.jsonl.zst");
+  write_file(folder / "corpus/t.csv", "question,answer\nWie geht es?,\"Alle Menschen,\nalle\"\n");
+  const std::vector<fs::path> files{folder / "corpus"};
+  train_sentencepiece(posix_file_system(), files, {.vocab_size = 340}, folder / "out");
+  const auto tokenizer = load_tokenizer(posix_file_system(), folder / "out");
+  EXPECT_LT(encode(*tokenizer, "Menschen").size(), 8u);
+  write_file(folder / "corpus/c.idx", "");
+  const Error error = caught([&] {
+    train_sentencepiece(posix_file_system(), files, {.vocab_size = 340}, folder / "out");
+  });
+  EXPECT_THAT(error.what(), HasSubstr("c.idx: holds token ids"));
 }
 
 TEST(SentencePieceTraining, BadFilesAreRefused) {
@@ -183,7 +227,7 @@ TEST(SentencePieceTraining, BadFilesAreRefused) {
     EXPECT_EQ(error.kind(), ErrorKind::kData);
     return std::string(error.what());
   };
-  EXPECT_THAT(refusal("a.txt"), HasSubstr("a.txt: is not UTF-8"));
+  EXPECT_THAT(refusal("a.txt"), HasSubstr("a.txt:1: is not valid UTF-8"));
   EXPECT_THAT(refusal("b.jsonl"), HasSubstr("b.jsonl:2: not valid JSON"));
   EXPECT_THAT(refusal("c.txt"), HasSubstr("the corpus has no text"));
   EXPECT_THAT(refusal("d.txt"), HasSubstr("d.txt"));
