@@ -17,6 +17,7 @@ struct Options {
   std::string config;
   std::vector<std::string> overrides;
   std::string memory;
+  std::int64_t ranks = 1;
   bool json = false;
 };
 
@@ -30,7 +31,8 @@ struct Estimate {
   trainer::RunConfig config;
   std::string device;
   std::string dtype;
-  std::int64_t available = 0;  // 0: not known
+  std::int64_t available = 0;    // 0: not known
+  std::int64_t base_shares = 1;  // ranks that share the base
   Variant plain;
   Variant checkpointed;
 };
@@ -60,17 +62,20 @@ Estimate estimate(const Options& options) {
                                  ? c10::Device(at::kCUDA, 0)
                                  : trainer::resolve_device(result.config.device);
   const at::ScalarType dtype = trainer::resolve_dtype(result.config.dtype, device);
+  result.base_shares = result.config.shard_base == "none" ? 1 : options.ranks;
   result.device = device.is_cuda() ? "GPU" : "CPU";
   result.dtype = dtype == at::kBFloat16 ? "bf16" : "fp32";
   result.available = options.memory.empty() ? trainer::memory_limit(result.config, device)
                                             : parse_memory(options.memory);
   for (const bool checkpointing : {false, true}) {
     Variant& variant = checkpointing ? result.checkpointed : result.plain;
-    variant.plan = trainer::plan_memory(files, result.config, dtype, device.type(),
-                                        {result.config.per_device_train_batch_size, checkpointing});
+    variant.plan = trainer::plan_memory(
+        files, result.config, dtype, device.type(),
+        {result.config.per_device_train_batch_size, checkpointing, result.base_shares});
     if (result.available > 0) {
-      variant.largest_batch = trainer::largest_batch(files, result.config, dtype, device.type(),
-                                                     result.available, checkpointing);
+      variant.largest_batch =
+          trainer::largest_batch(files, result.config, dtype, device.type(), result.available,
+                                 checkpointing, result.base_shares);
     }
   }
   return result;
@@ -89,6 +94,9 @@ std::string table(const Estimate& e) {
       "target\n\n{:<34}{:>14}{:>26}\n",
       e.config.finetuning_type == "full" ? "Full fine-tuning" : "LoRA", e.device, e.dtype,
       e.config.per_device_train_batch_size, e.config.max_length, "", "", "gradient_checkpointing");
+  if (e.base_shares > 1) {
+    text.insert(0, fmt::format("On each of the {} ranks that share the base:\n", e.base_shares));
+  }
   text += row("weights", a.weights, b.weights);
   text += row("trained: masters, gradients, Adam", a.trained, b.trained);
   text += row("activations kept for backward", a.activations, b.activations);
@@ -131,6 +139,10 @@ void add_estimate_command(CLI::App& app) {
   command->add_option("overrides", options->overrides, "key=value, winning over the file");
   command->add_option("--memory", options->memory,
                       "GiB to fit into (default: what this machine has free)");
+  command
+      ->add_option("--ranks", options->ranks,
+                   "Ranks that shard_base spreads the base over: those of a host, or all")
+      ->check(CLI::Range(1, 65536));
   command->add_flag("--json", options->json, "One JSON object, in bytes");
   command->callback([options] { run(*options); });
 }

@@ -37,7 +37,8 @@ void eval(const Options& options) {
   model.dtype = config.dtype;
   model.device = config.device;
   std::optional<LoadedModel> loaded;
-  session->together("loading", [&] { loaded.emplace(load_model(files, model)); });
+  const trainer::BaseSharing sharing = trainer::open_base_sharing(config, *session);
+  session->together("loading", [&] { loaded.emplace(load_model(files, model, sharing)); });
   std::vector<std::shared_ptr<const data::ShardSet>> sets;
   session->main_first("data", [&] {
     sets = trainer::open_datasets(files, config, trainer::DataPart::kEvaluation, *loaded->tokenizer,

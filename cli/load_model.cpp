@@ -20,18 +20,20 @@ void ModelOptions::add_to(CLI::App& command) {
       ->check(CLI::IsMember({"cpu", "cuda", "auto"}));
 }
 
-LoadedModel load_model(FileSystem& files, const ModelOptions& options) {
+LoadedModel load_model(FileSystem& files, const ModelOptions& options,
+                       const trainer::BaseSharing& sharing) {
   const c10::Device device = trainer::resolve_device(options.device);
   const at::ScalarType dtype = trainer::resolve_dtype(options.dtype, device);
   LoadedModel loaded;
   loaded.tokenizer = trainer::load_model_tokenizer(files, options.model);
   loaded.chat.format = data::find_chat_template(files, options.model);
-  trainer::BaseModel base = trainer::load_base_model(files, options.model, dtype, device);
+  trainer::BaseModel base = trainer::load_base_model(files, options.model, dtype, device, sharing);
   if (!options.adapter.empty()) {
     loaded.adapters = std::make_unique<adapters::LoraAdapters>(adapters::read_peft_adapter(
         files, trainer::find_adapter_folder(files, options.adapter), base.config, dtype, device));
   }
-  loaded.model = std::make_unique<model::Qwen3Model>(base.config, std::move(base.weights));
+  loaded.model = std::make_unique<model::Qwen3Model>(base.config, std::move(base.weights),
+                                                     std::move(base.layers));
   if (loaded.adapters != nullptr) {
     loaded.model->set_adapters(loaded.adapters->layers());
   }

@@ -8,6 +8,7 @@
 #include "data/chat_options.h"
 #include "data/tokenizer.h"
 #include "model/generation_config.h"
+#include "trainer/shared_base.h"
 
 namespace weft::model {
 class Qwen3Model;
@@ -41,6 +42,8 @@ struct LoadedModel {
   std::unique_ptr<data::Tokenizer> tokenizer;
   data::ChatOptions chat;  ///< the format that the folder's chat template writes
 };
-[[nodiscard]] LoadedModel load_model(FileSystem& files, const ModelOptions& options);
+/// `sharing`: among which ranks the base is spread.
+[[nodiscard]] LoadedModel load_model(FileSystem& files, const ModelOptions& options,
+                                     const trainer::BaseSharing& sharing = {});
 
 }  // namespace weft::cli

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 
 #include "base/error.h"
 #include "distributed/gloo_mesh.h"
@@ -69,13 +70,19 @@ struct CallInfo {
   }
 };
 
+std::vector<int> all_ranks(int size) {
+  std::vector<int> ranks(static_cast<std::size_t>(size));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return ranks;
+}
+
 class GlooGroup final : public ProcessGroup {
  public:
   GlooGroup(KeyStore& store, const Launch& launch, std::chrono::milliseconds timeout)
       : rank_(launch.rank),
         size_(launch.world_size),
-        mesh_(store, rank_, size_, address_towards(launch.master_address, launch.master_port),
-              timeout) {
+        mesh_(store, {"", all_ranks(size_), rank_, size_},
+              address_towards(launch.master_address, launch.master_port), timeout) {
     const char* debug = std::getenv("WEFT_DEBUG_COLLECTIVES");
     debug_ = debug != nullptr && std::string_view(debug) == "1";
   }

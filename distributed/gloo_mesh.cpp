@@ -21,14 +21,17 @@ using std::chrono::milliseconds;
 // Gloo's rendezvous over ours.
 class StoreAdapter final : public gloo::rendezvous::Store {
  public:
-  StoreAdapter(KeyStore& store, milliseconds timeout) : store_(store), timeout_(timeout) {}
+  StoreAdapter(KeyStore& store, const std::string& mesh, milliseconds timeout)
+      : store_(store),
+        prefix_(mesh.empty() ? "gloo/" : fmt::format("gloo/{}/", mesh)),
+        timeout_(timeout) {}
 
   void set(const std::string& key, const std::vector<char>& data) override {
-    store_.set("gloo/" + key, std::string(data.begin(), data.end()));
+    store_.set(prefix_ + key, std::string(data.begin(), data.end()));
   }
   std::vector<char> get(const std::string& key) override {
     wait({key}, timeout_);
-    const std::string value = store_.get("gloo/" + key);
+    const std::string value = store_.get(prefix_ + key);
     return {value.begin(), value.end()};
   }
   void wait(const std::vector<std::string>& keys) override { wait(keys, timeout_); }
@@ -36,7 +39,7 @@ class StoreAdapter final : public gloo::rendezvous::Store {
     std::vector<std::string> ours;
     ours.reserve(keys.size());
     for (const std::string& key : keys) {
-      ours.push_back("gloo/" + key);
+      ours.push_back(prefix_ + key);
     }
     if (!wait_for_keys(store_, ours, timeout)) {
       fail(ErrorKind::kPeer, "rank {} has not said within {:.1f} s how it is reached",
@@ -46,6 +49,7 @@ class StoreAdapter final : public gloo::rendezvous::Store {
 
  private:
   KeyStore& store_;
+  std::string prefix_;
   milliseconds timeout_;
 };
 
@@ -61,14 +65,15 @@ struct GlooMesh::Gloo {
   std::unique_ptr<gloo::rendezvous::Context> context;
 };
 
-GlooMesh::GlooMesh(KeyStore& store, int rank, int size, const std::string& address,
+GlooMesh::GlooMesh(KeyStore& store, MeshMembers members, const std::string& address,
                    milliseconds timeout)
-    : gloo_(std::make_unique<Gloo>()), rank_(rank), size_(size), timeout_(timeout) {
+    : gloo_(std::make_unique<Gloo>()), members_(std::move(members)), timeout_(timeout) {
   try {
     gloo_->device = gloo::transport::tcp::CreateDevice(gloo::transport::tcp::attr(address.c_str()));
-    gloo_->context = std::make_unique<gloo::rendezvous::Context>(rank, size);
+    gloo_->context = std::make_unique<gloo::rendezvous::Context>(
+        members_.own, static_cast<int>(members_.ranks.size()));
     gloo_->context->setTimeout(timeout);
-    StoreAdapter adapter(store, timeout);
+    StoreAdapter adapter(store, members_.name, timeout);
     gloo_->context->connectFullMesh(adapter, gloo_->device);
   } catch (const Error&) {
     throw;
@@ -76,7 +81,7 @@ GlooMesh::GlooMesh(KeyStore& store, int rank, int size, const std::string& addre
     fail(ErrorKind::kPeer,
          "rank {} of {} can't connect to the other ranks from {}: {}. Do the hosts reach each "
          "other on all ports?",
-         rank, size, address, error.what());
+         number(members_.own), members_.world, address, error.what());
   }
 }
 
@@ -117,11 +122,12 @@ void GlooMesh::exchange(std::span<const Transfer> transfers, std::string_view wh
       fail(ErrorKind::kPeer,
            "rank {} of {}: rank {} has been silent for {:.1f} s (ddp_timeout) in {}; it hangs, is "
            "stopped, or the network is cut",
-           rank_, size_, peer, static_cast<double>(timeout_.count()) / 1000, what);
+           number(members_.own), members_.world, number(peer),
+           static_cast<double>(timeout_.count()) / 1000, what);
     }
     const std::string text = error.what();
-    fail(ErrorKind::kPeer, "rank {} of {} lost rank {} in {}: {}", rank_, size_, peer, what,
-         text.substr(0, text.find('\n')));
+    fail(ErrorKind::kPeer, "rank {} of {} lost rank {} in {}: {}", number(members_.own),
+         members_.world, number(peer), what, text.substr(0, text.find('\n')));
   }
 }
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -272,6 +274,21 @@ std::string first_slurm_host(const std::string& nodes) {
     at = close + 1;
   }
   return host;
+}
+
+std::vector<int> ranks_of_node(const std::vector<RankInfo>& ranks, int rank) {
+  // Host, and how many ranks of it with that local number came before.
+  std::map<std::pair<std::string, int>, int> seen;
+  std::map<std::pair<std::string, int>, std::vector<int>> nodes;
+  std::pair<std::string, int> own;
+  for (const RankInfo& info : ranks) {
+    const std::pair<std::string, int> node{info.host, seen[{info.host, info.local_rank}]++};
+    nodes[node].push_back(info.rank);
+    if (info.rank == rank) {
+      own = node;
+    }
+  }
+  return nodes[own];
 }
 
 std::vector<std::string> rank_table(const std::vector<RankInfo>& ranks) {

@@ -53,6 +53,10 @@ struct RankInfo {
   std::string device;
 };
 
+/// The ranks that share a host with `rank`, itself among them, in rising order. Where one host runs
+/// a local rank of the same number twice it counts as two hosts.
+[[nodiscard]] std::vector<int> ranks_of_node(const std::vector<RankInfo>& ranks, int rank);
+
 /// The ranks of a run as a table for the log, in lines without a newline at the end: one row a rank
 /// up to 32, else one row a host.
 [[nodiscard]] std::vector<std::string> rank_table(const std::vector<RankInfo>& ranks);

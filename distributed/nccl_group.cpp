@@ -9,6 +9,7 @@
 #endif
 
 #include "base/error.h"
+#include "distributed/background_gather.h"
 
 namespace weft::distributed {
 
@@ -16,13 +17,14 @@ namespace weft::distributed {
 namespace {
 
 // NCCL meets through the store that serves the run already.
-c10::intrusive_ptr<c10d::Store> connect(const Launch& launch, std::chrono::milliseconds timeout) {
+c10::intrusive_ptr<c10d::Store> connect(const Launch& launch, const std::string& name,
+                                        std::chrono::milliseconds timeout) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(launch.master_port);
   options.waitWorkers = false;
   options.timeout = timeout;
   return c10::make_intrusive<c10d::PrefixStore>(
-      fmt::format("weft/{}/nccl", launch.restart_count),
+      fmt::format("weft/{}/{}", launch.restart_count, name),
       c10::make_intrusive<c10d::TCPStore>(launch.master_address, options));
 }
 
@@ -32,8 +34,8 @@ class NcclGroup final : public ProcessGroup {
       : host_(make_gloo_group(store, launch, timeout)), timeout_(timeout) {
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = timeout;
-    nccl_ = c10::make_intrusive<c10d::ProcessGroupNCCL>(connect(launch, timeout), launch.rank,
-                                                        launch.world_size, options);
+    nccl_ = c10::make_intrusive<c10d::ProcessGroupNCCL>(connect(launch, "nccl", timeout),
+                                                        launch.rank, launch.world_size, options);
   }
   ~NcclGroup() override { abort(); }
   NcclGroup(const NcclGroup&) = delete;
@@ -91,17 +93,84 @@ class NcclGroup final : public ProcessGroup {
   c10::intrusive_ptr<c10d::ProcessGroupNCCL> nccl_;
 };
 
+// A communicator of its own, whose stream waits for the current one when a gather is begun.
+class NcclGather final : public BackgroundGather {
+ public:
+  NcclGather(const Launch& launch, GatherMembers members, std::chrono::milliseconds timeout)
+      : members_(std::move(members)), timeout_(timeout) {
+    auto options = c10d::ProcessGroupNCCL::Options::create();
+    options->timeout = timeout;
+    nccl_ = c10::make_intrusive<c10d::ProcessGroupNCCL>(
+        connect(launch, "nccl/" + members_.name, timeout), members_.own, members_.size(), options);
+  }
+  ~NcclGather() override { nccl_->abort(); }
+  NcclGather(const NcclGather&) = delete;
+  NcclGather& operator=(const NcclGather&) = delete;
+
+  int rank() const override { return members_.own; }
+  int size() const override { return members_.size(); }
+  std::uint64_t bytes_sent() const override { return 0; }
+
+  void start(const at::Tensor& mine, const at::Tensor& all, std::string what) override {
+    what_ = std::move(what);
+    at::Tensor in = mine;
+    at::Tensor out = all;
+    checked([&] { work_ = nccl_->_allgather_base(out, in); });
+  }
+  void wait() override {
+    checked([&] { work_->wait(timeout_); });
+  }
+
+ private:
+  template <typename Call>
+  void checked(const Call& call) {
+    try {
+      call();
+    } catch (const c10::Error& error) {
+      const std::string text = error.what_without_backtrace();
+      fail(ErrorKind::kPeer, "rank {}: NCCL failed in {}: {}",
+           members_.ranks[static_cast<std::size_t>(members_.own)], what_,
+           text.substr(0, text.find('\n')));
+    }
+  }
+
+  GatherMembers members_;
+  std::chrono::milliseconds timeout_;
+  std::string what_;
+  c10::intrusive_ptr<c10d::ProcessGroupNCCL> nccl_;
+  c10::intrusive_ptr<c10d::Work> work_;
+};
+
 }  // namespace
 
 std::unique_ptr<ProcessGroup> make_nccl_group(KeyStore& store, const Launch& launch,
                                               std::chrono::milliseconds timeout) {
   return std::make_unique<NcclGroup>(store, launch, timeout);
 }
+
+std::unique_ptr<BackgroundGather> make_nccl_gather(KeyStore&, const Launch& launch,
+                                                   const GatherMembers& members,
+                                                   std::chrono::milliseconds timeout) {
+  return std::make_unique<NcclGather>(launch, members, timeout);
+}
 #else
-std::unique_ptr<ProcessGroup> make_nccl_group(KeyStore&, const Launch&, std::chrono::milliseconds) {
+namespace {
+
+[[noreturn]] void refuse() {
   fail_config(
       "ddp_backend is nccl, but this weft was built without CUDA; use gloo, or build it with "
       "WEFT_CUDA=ON");
+}
+
+}  // namespace
+
+std::unique_ptr<ProcessGroup> make_nccl_group(KeyStore&, const Launch&, std::chrono::milliseconds) {
+  refuse();
+}
+
+std::unique_ptr<BackgroundGather> make_nccl_gather(KeyStore&, const Launch&, const GatherMembers&,
+                                                   std::chrono::milliseconds) {
+  refuse();
 }
 #endif
 

@@ -15,13 +15,15 @@ struct Model {
   const char* name;
   double parameters;
   double adapter;  // LoRA, rank 32, all projections
+  double layers;
+  double layer;  // weights of its matrices
 };
 
 // From the published configs: L·r·(sum over projections of in + out).
-constexpr std::array<Model, 4> kModels = {{{"Qwen3-0.6B", 0.60e9, 20.2e6},
-                                           {"Qwen3-4B", 4.02e9, 66.1e6},
-                                           {"Qwen3-8B", 8.19e9, 87.3e6},
-                                           {"Qwen3-32B", 32.8e9, 268.4e6}}};
+constexpr std::array<Model, 4> kModels = {{{"Qwen3-0.6B", 0.60e9, 20.2e6, 28, 15.73e6},
+                                           {"Qwen3-4B", 4.02e9, 66.1e6, 36, 100.93e6},
+                                           {"Qwen3-8B", 8.19e9, 87.3e6, 36, 192.94e6},
+                                           {"Qwen3-32B", 32.8e9, 268.4e6, 64, 487.59e6}}};
 constexpr std::array<int, 9> kGpus = {1, 2, 4, 8, 16, 64, 256, 512, 1024};
 
 // 400 TFLOP/s of bf16 is about 40% of an H100's peak, 450 GB/s its NVLink, 50 GB/s one 400 Gb/s
@@ -49,6 +51,52 @@ std::string table(double tokens) {
   return text;
 }
 
+// What a rank holds of a base in bf16, and what it receives of it for each pass.
+std::string sharing_table() {
+  std::string text = "| ranks that share |";
+  std::string rule = "| ---: |";
+  for (const Model& model : kModels) {
+    text += fmt::format(" {} |", model.name);
+    rule += " ---: |";
+  }
+  text += "\n" + rule + "\n";
+  for (const int ranks : {1, 2, 4, 8, 16, 64}) {
+    text += fmt::format("| {} |", ranks);
+    for (const Model& model : kModels) {
+      const double whole = model.parameters - model.layers * model.layer;
+      const double held = ranks == 1 ? model.parameters
+                                     : whole + model.layers * model.layer / ranks + 2 * model.layer;
+      const double received =
+          (2 * model.layers - 4) * 2 * model.layer * (1 - 1 / static_cast<double>(ranks));
+      text +=
+          fmt::format(" {:.1f} GB, {:.0f} ms |", 2e-9 * held,
+                      1e3 * received / (ranks <= kH100.gpus_per_node ? kH100.link : kH100.network));
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string sharing_section() {
+  return fmt::format(
+      "\n## A base spread over the ranks (`shard_base`)\n\n"
+      "Of each layer's matrices a rank holds its share, and two layers whole. What a rank holds of "
+      "the base in bf16, and how long a pass's gathers take if nothing else used the link: 2 L - 4 "
+      "of them, as two layers are still held where a pass turns and where the next begins.\n\n"
+      "{}\n"
+      "A gather is hidden while computing one layer takes as long: from {:.0f} tokens a pass on "
+      "within a node of eight, and from {:.0f} between nodes, whatever the model (2 FLOPs and at "
+      "most 2 bytes for each weight; the backward pass over a frozen base computes as much for the "
+      "same bytes, with gradient_checkpointing twice as much). So `node` costs next to nothing "
+      "where a "
+      "micro-batch has a few thousand tokens, and `world` asks for ten times as many. It pays "
+      "where the base would not fit, or where the memory that it frees makes micro-batches larger "
+      "or spares computing layers again; with a base that fits anyway `none` is never slower. What "
+      "is counted and not modelled: the bytes that each rank sends, held to the byte against real "
+      "runs (`SharedBase` in `tests/program/shared_base_test.cpp`).\n",
+      sharing_table(), hiding_tokens(kH100, 8), hiding_tokens(kH100, 64));
+}
+
 }  // namespace
 
 std::uint64_t step_bytes(int rank, int size, std::int64_t gradients, std::int64_t micro_batches) {
@@ -58,6 +106,19 @@ std::uint64_t step_bytes(int rank, int size, std::int64_t gradients, std::int64_
   return 4 * (static_cast<std::uint64_t>(gradients - own) +
               static_cast<std::uint64_t>(own) * peers) +
          peers * (kBatchMessage + kStepMessage + 8 * rows + kNormMessage);
+}
+
+std::uint64_t shared_layer_bytes(int members, std::int64_t layers, std::uint64_t share_bytes,
+                                 std::int64_t passes) {
+  const std::int64_t gathers = passes * std::max<std::int64_t>(2 * layers - 4, 0);
+  return static_cast<std::uint64_t>(gathers) * static_cast<std::uint64_t>(members - 1) *
+         share_bytes;
+}
+
+double hiding_tokens(const Cluster& cluster, int gpus) {
+  const double world = gpus;
+  const double rate = gpus <= cluster.gpus_per_node ? cluster.link : cluster.network;
+  return (world - 1) / world * 2 / rate / (2 / cluster.flops);
 }
 
 double all_reduce_seconds(const Cluster& cluster, int gpus, double bytes) {
@@ -108,8 +169,9 @@ std::string scaling_markdown() {
          "\nWith 65,536 tokens a GPU and step communication stays below 1% for every size and "
          "number: the adapter is a few hundredths of the base at most, and every token passes the "
          "whole base. With 8,192 it does within a node and not between nodes; there more "
-         "`gradient_accumulation_steps` help as a faster network would.\n\n"
-         "What the model leaves out: stragglers (a step is as slow as its slowest rank, and "
+         "`gradient_accumulation_steps` help as a faster network would.\n" +
+         sharing_section() +
+         "\nWhat the model leaves out: stragglers (a step is as slow as its slowest rank, and "
          "documents of different lengths make ranks differ), congestion, loading and saving. The "
          "small messages go over Gloo between all pairs of ranks, whose handling grows with W: at "
          "1,024 ranks each rank handles 1,023 of them, which takes milliseconds that are not in "

@@ -11,9 +11,15 @@ namespace weft::distributed {
 [[nodiscard]] std::uint64_t step_bytes(int rank, int size, std::int64_t gradients,
                                        std::int64_t micro_batches);
 
+/// Payload that each of `members` ranks sends for the layers of a base that they share, in
+/// `passes` training passes after the first one: 2 L - 4 gathers each, as two layers are held where
+/// a pass turns and where the next begins.
+[[nodiscard]] std::uint64_t shared_layer_bytes(int members, std::int64_t layers,
+                                               std::uint64_t share_bytes, std::int64_t passes);
+
 /// What the ranks tell each other of a step, beside the gradients, in bytes a rank; the messages'
 /// own structs are held against it where they are defined.
-inline constexpr std::uint64_t kBatchMessage = 32;
+inline constexpr std::uint64_t kBatchMessage = 40;
 inline constexpr std::uint64_t kStepMessage = 16;
 inline constexpr std::uint64_t kNormMessage = 8;
 
@@ -26,6 +32,10 @@ struct Cluster {
   double network_latency = 0;  ///< seconds a hop
   int gpus_per_node = 8;
 };
+
+/// Tokens of a pass from which on computing one layer forward takes as long as gathering another in
+/// bf16: 2 FLOPs and (W - 1) / W of 2 bytes for each weight, over the slowest link.
+[[nodiscard]] double hiding_tokens(const Cluster& cluster, int gpus);
 
 /// The best of a ring and a double tree for an all-reduce of `bytes`, as NCCL chooses, in seconds:
 /// 2 (W - 1) / W bytes and 2 (W - 1) hops, or 2 bytes and 2 log2 W hops, over the slowest link.

@@ -198,6 +198,17 @@ void Session::fail_missing(const std::vector<std::string>& keys) {
        keys.size() - count, keys.size(), store_->name(), seconds(timeout_), join(missing, ", "));
 }
 
+std::unique_ptr<BackgroundGather> Session::open_gather(const std::vector<int>& ranks) {
+  const auto own = std::find(ranks.begin(), ranks.end(), rank());
+  if (size() == 1 || own == ranks.end()) {
+    fail_internal("gathers of {} ranks without rank {} of {}", ranks.size(), rank(), size());
+  }
+  const GatherMembers members{fmt::format("gather-{}-{}", gathers_++, ranks.front()), ranks,
+                              static_cast<int>(own - ranks.begin())};
+  return group_->backend() == "nccl" ? make_nccl_gather(*store_, launch_, members, timeout_)
+                                     : make_gloo_gather(*store_, launch_, members, timeout_);
+}
+
 void Session::compare(const std::map<std::string, std::string>& values) {
   if (size() == 1) {
     return;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "distributed/background_gather.h"
 #include "distributed/key_store.h"
 #include "distributed/launch.h"
 #include "distributed/process_group.h"
@@ -46,6 +47,10 @@ class Session {
   [[nodiscard]] Watchdog& watchdog() { return *watchdog_; }
   [[nodiscard]] const std::vector<RankInfo>& ranks() const { return ranks_; }
 
+  /// Opens gathers between the ranks of `ranks`, in rising order, this one among them; all of them
+  /// call it with the same. On a GPU over the backend of group().
+  [[nodiscard]] std::unique_ptr<BackgroundGather> open_gather(const std::vector<int>& ranks);
+
   /// Compares named values with those of rank 0. A config Error on all ranks names the rank, and
   /// each value that differs with both.
   void compare(const std::map<std::string, std::string>& values);
@@ -74,6 +79,7 @@ class Session {
   std::unique_ptr<Watchdog> watchdog_;
   std::unique_ptr<KeyStore> store_;
   std::unique_ptr<ProcessGroup> group_;
+  int gathers_ = 0;
   int phases_ = 0;
   int comparisons_ = 0;
 };

@@ -14,9 +14,10 @@ namespace weft::model {
 
 using kernels::Arena;
 
-Qwen3Model::Qwen3Model(Qwen3Config config, Weights weights)
+Qwen3Model::Qwen3Model(Qwen3Config config, Weights weights, std::shared_ptr<LayerSource> layers)
     : config_(std::move(config)),
       weights_(std::move(weights)),
+      layers_(std::move(layers)),
       saved_(weights_.embed.device()),
       scratch_(weights_.embed.device()) {
   find_norms_to_keep();
@@ -58,11 +59,11 @@ std::int64_t Qwen3Model::table_bytes() const {
                              : 0;
 }
 
-LayerParameters Qwen3Model::layer_parameters(std::int64_t index) const {
+LayerParameters Qwen3Model::layer_parameters(std::int64_t index) {
   const auto at = static_cast<std::size_t>(index);
   LayerParameters layer;
   layer.index = index;
-  layer.weights = &weights_.layers[at];
+  layer.weights = layers_ ? &layers_->layer(index) : &weights_.layers[at];
   layer.adapters = adapters_.empty() ? nullptr : &adapters_[at];
   layer.gradients = gradients_ ? &gradients_->layers[at] : nullptr;
   layer.keep_input_norm = keep_[at].input;
@@ -158,10 +159,18 @@ void Qwen3Model::run_layers_backward(const LayerContext& context, const at::Tens
   }
 }
 
+// Of a batch without targets, which has nothing to compute.
+at::Tensor Qwen3Model::no_log_probs() {
+  if (layers_) {
+    layers_->skip_pass();
+  }
+  return at::empty({0}, at::TensorOptions(kernels::statistics_dtype(dtype())).device(device()));
+}
+
 at::Tensor Qwen3Model::forward_backward(const PackedBatch& batch, double scale,
                                         const StepKey& key) {
   if (batch.target_count() == 0) {
-    return at::empty({0}, at::TensorOptions(kernels::statistics_dtype(dtype())).device(device()));
+    return no_log_probs();
   }
   saved_.reset();
   scratch_.reset();
@@ -183,7 +192,7 @@ at::Tensor Qwen3Model::forward_backward(const PackedBatch& batch, double scale,
 
 at::Tensor Qwen3Model::target_log_probs(const PackedBatch& batch) {
   if (batch.target_count() == 0) {
-    return at::empty({0}, at::TensorOptions(kernels::statistics_dtype(dtype())).device(device()));
+    return no_log_probs();
   }
   scratch_.reset();
   return head_log_probs(head(), run_layers(context_for(batch, batch.max_length)), batch, scratch_);
@@ -191,9 +200,8 @@ at::Tensor Qwen3Model::target_log_probs(const PackedBatch& batch) {
 
 TargetScores Qwen3Model::target_scores(const PackedBatch& batch) {
   if (batch.target_count() == 0) {
-    const at::TensorOptions options =
-        at::TensorOptions(kernels::statistics_dtype(dtype())).device(device());
-    return {at::empty({0}, options), at::empty({0}, options.dtype(at::kBool))};
+    const at::Tensor none = no_log_probs();
+    return {none, at::empty({0}, none.options().dtype(at::kBool))};
   }
   scratch_.reset();
   return head_target_scores(head(), run_layers(context_for(batch, batch.max_length)), batch,

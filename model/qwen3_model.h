@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "kernels/arena.h"
 #include "model/decoder_layer.h"
+#include "model/layer_source.h"
 #include "model/lm_head.h"
 #include "model/packed_batch.h"
 #include "model/qwen3_config.h"
@@ -21,11 +23,14 @@ namespace weft::model {
 class Qwen3Model {
  public:
   /// Takes filled weights; they may change afterwards only where `gradients` are set (full
-  /// fine-tuning).
-  Qwen3Model(Qwen3Config config, Weights weights);
+  /// fine-tuning). With `layers` the matrices of the layers are undefined in `weights` and asked
+  /// for one layer at a time; who calls the passes below then announces them there.
+  Qwen3Model(Qwen3Config config, Weights weights, std::shared_ptr<LayerSource> layers = nullptr);
 
   [[nodiscard]] const Qwen3Config& config() const { return config_; }
   [[nodiscard]] const Weights& weights() const { return weights_; }
+  /// Null where all weights are here.
+  [[nodiscard]] LayerSource* layers() const { return layers_.get(); }
   [[nodiscard]] at::ScalarType dtype() const { return weights_.embed.scalar_type(); }
   [[nodiscard]] c10::Device device() const { return weights_.embed.device(); }
 
@@ -76,7 +81,8 @@ class Qwen3Model {
  private:
   [[nodiscard]] LayerContext context_for(const PackedBatch& batch, std::int64_t positions,
                                          KvCache* cache = nullptr);
-  [[nodiscard]] LayerParameters layer_parameters(std::int64_t index) const;
+  [[nodiscard]] LayerParameters layer_parameters(std::int64_t index);
+  [[nodiscard]] at::Tensor no_log_probs();
   [[nodiscard]] LmHead head() const;
   void find_norms_to_keep();
   /// Runs all layers without keeping anything; returns the residual stream [T, H], valid while the
@@ -95,6 +101,7 @@ class Qwen3Model {
 
   Qwen3Config config_;
   Weights weights_;
+  std::shared_ptr<LayerSource> layers_;
   std::vector<LayerAdapters> adapters_;
   std::optional<Weights> gradients_;
   std::vector<KeepNorms> keep_;

@@ -26,33 +26,6 @@ DType file_dtype(at::ScalarType dtype) {
   }
 }
 
-// Reads straight into the weight where it is contiguous on the host, else through a host piece.
-void load_one(const CheckpointReader& reader, const NamedWeight& weight, bool check_finite) {
-  const DType dtype = file_dtype(weight.view.scalar_type());
-  const std::vector<std::int64_t> shape(weight.view.sizes().begin(), weight.view.sizes().end());
-  reader.expect(weight.name, shape);
-  const at::Tensor host =
-      weight.view.is_cpu() ? weight.view : at::empty(shape, weight.view.options().device(at::kCPU));
-  const auto size = static_cast<std::uint64_t>(host.numel());
-  auto* bytes = static_cast<std::byte*>(host.data_ptr());
-  for (std::uint64_t first = 0; first < size; first += kPieceElements) {
-    const std::uint64_t count = std::min(kPieceElements, size - first);
-    const std::span<std::byte> piece(bytes + first * dtype_bytes(dtype),
-                                     count * dtype_bytes(dtype));
-    reader.read_as(weight.name, first, dtype, piece);
-    if (check_finite) {
-      if (const auto bad = first_non_finite(dtype, piece)) {
-        fail_data(
-            "weight {} has a value that is not finite at element {}; the checkpoint is damaged",
-            weight.name, first + *bad);
-      }
-    }
-  }
-  if (!weight.view.is_cpu()) {
-    weight.view.copy_(host);
-  }
-}
-
 }  // namespace
 
 std::vector<NamedWeight> named_weights(const Weights& weights, const Qwen3Config& config) {
@@ -118,9 +91,38 @@ Weights allocate_weights(const Qwen3Config& config, at::ScalarType dtype, c10::D
                                   bool) { return at::empty(shape, options); });
 }
 
+// Reads straight into `out` where that is on the host, else through a host piece.
+void load_elements(const CheckpointReader& reader, const std::string& name,
+                   const std::vector<std::int64_t>& shape, std::int64_t first,
+                   const at::Tensor& out, bool check_finite) {
+  const DType dtype = file_dtype(out.scalar_type());
+  reader.expect(name, shape);
+  const at::Tensor host =
+      out.is_cpu() ? out : at::empty(out.sizes(), out.options().device(at::kCPU));
+  const auto begin = static_cast<std::uint64_t>(first);
+  const auto size = static_cast<std::uint64_t>(host.numel());
+  auto* bytes = static_cast<std::byte*>(host.data_ptr());
+  for (std::uint64_t done = 0; done < size; done += kPieceElements) {
+    const std::uint64_t count = std::min(kPieceElements, size - done);
+    const std::span<std::byte> piece(bytes + done * dtype_bytes(dtype), count * dtype_bytes(dtype));
+    reader.read_as(name, begin + done, dtype, piece);
+    if (check_finite) {
+      if (const auto bad = first_non_finite(dtype, piece)) {
+        fail_data(
+            "weight {} has a value that is not finite at element {}; the checkpoint is damaged",
+            name, begin + done + *bad);
+      }
+    }
+  }
+  if (!out.is_cpu()) {
+    out.copy_(host);
+  }
+}
+
 void load_weights(const CheckpointReader& reader, const Qwen3Config& config, const Weights& weights,
                   bool check_finite) {
-  const std::vector<NamedWeight> named = named_weights(weights, config);
+  std::vector<NamedWeight> named = named_weights(weights, config);
+  std::erase_if(named, [](const NamedWeight& weight) { return !weight.view.defined(); });
   std::uint64_t total = 0;
   for (const NamedWeight& weight : named) {
     total += static_cast<std::uint64_t>(weight.view.numel());
@@ -128,7 +130,8 @@ void load_weights(const CheckpointReader& reader, const Qwen3Config& config, con
   ProgressLine progress("loading weights", total, "parameters");
   std::uint64_t done = 0;
   for (const NamedWeight& weight : named) {
-    load_one(reader, weight, check_finite);
+    const at::IntArrayRef sizes = weight.view.sizes();
+    load_elements(reader, weight.name, {sizes.begin(), sizes.end()}, 0, weight.view, check_finite);
     done += static_cast<std::uint64_t>(weight.view.numel());
     progress.update(done);
   }

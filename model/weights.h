@@ -57,8 +57,14 @@ using MakeTensor = std::function<at::Tensor(const std::string& name,
 
 /// Fills `weights` from a checkpoint folder, converting to their dtype piece by piece; shows a
 /// progress line. A missing tensor or a wrong shape is a data Error that names it. With
-/// `check_finite`, so is a NaN or infinity.
+/// `check_finite`, so is a NaN or infinity. What is undefined in `weights` is left out.
 void load_weights(const CheckpointReader& reader, const Qwen3Config& config, const Weights& weights,
                   bool check_finite = true);
+
+/// Fills `out`, contiguous, with the elements from number `first` on of the tensor of that name,
+/// whose shape must be `shape`. Errors as above.
+void load_elements(const CheckpointReader& reader, const std::string& name,
+                   const std::vector<std::int64_t>& shape, std::int64_t first,
+                   const at::Tensor& out, bool check_finite);
 
 }  // namespace weft::model

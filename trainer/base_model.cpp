@@ -11,7 +11,7 @@
 namespace weft::trainer {
 
 BaseModel load_base_model(FileSystem& files, const fs::path& folder, at::ScalarType dtype,
-                          c10::Device device) {
+                          c10::Device device, const BaseSharing& sharing) {
   BaseModel base;
   base.config = model::read_qwen3_config(files, folder);
   if (device.is_meta()) {
@@ -19,8 +19,13 @@ BaseModel load_base_model(FileSystem& files, const fs::path& folder, at::ScalarT
     return base;
   }
   const auto reader = model::CheckpointReader::open(files, folder);
-  base.weights = model::allocate_weights(base.config, dtype, device);
+  const bool shared = sharing.count() > 1;
+  base.weights = shared ? model::allocate_without_matrices(base.config, dtype, device)
+                        : model::allocate_weights(base.config, dtype, device);
   model::load_weights(reader, base.config, base.weights);
+  if (shared) {
+    base.layers = std::make_shared<SharedBase>(reader, base.config, base.weights, sharing);
+  }
   return base;
 }
 

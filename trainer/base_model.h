@@ -9,17 +9,21 @@
 #include "data/tokenizer.h"
 #include "model/qwen3_config.h"
 #include "model/weights.h"
+#include "trainer/shared_base.h"
 
 namespace weft::trainer {
 
 /// A model folder read into weights of the given type on the given device; on the meta device only
-/// its configuration is read.
+/// its configuration is read. Where the base is shared among ranks, `layers` lends the matrices of
+/// the layers, which are undefined in `weights`.
 struct BaseModel {
   model::Qwen3Config config;
   model::Weights weights;
+  std::shared_ptr<model::LayerSource> layers;
 };
 [[nodiscard]] BaseModel load_base_model(FileSystem& files, const fs::path& folder,
-                                        at::ScalarType dtype, c10::Device device);
+                                        at::ScalarType dtype, c10::Device device,
+                                        const BaseSharing& sharing = {});
 
 /// The folder's tokenizer, or one that knows ids alone where it has none.
 [[nodiscard]] std::unique_ptr<data::Tokenizer> load_model_tokenizer(FileSystem& files,

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/progress.h"
+#include "trainer/shared_base.h"
 
 namespace weft::trainer {
 namespace {
@@ -50,6 +51,36 @@ struct BatchCounts {
   std::int64_t exact_documents = 0;
 };
 
+BatchCounts count_batch(model::Qwen3Model& model, const data::MicroBatch& micro) {
+  const model::PackedBatch batch = model::make_packed_batch(
+      micro.tokens, micro.mask, micro.cu_seqlens, model.config().vocab_size, model.device());
+  const model::TargetScores scores = model.target_scores(batch);
+  Evaluation counted;
+  count_documents(batch, scores.correct, counted);
+  return {-scores.log_probs.sum(at::kDouble).item<double>(), batch.target_count(),
+          counted.documents, counted.exact_documents};
+}
+
+// This rank's batches: number rank, rank + size, ….
+void count_batches(model::Qwen3Model& model, data::Loader& loader, std::int64_t batches,
+                   distributed::Session& session, std::vector<BatchCounts>& mine) {
+  std::optional<ProgressLine> progress;
+  if (session.is_main()) {
+    progress.emplace("evaluating", static_cast<std::uint64_t>(batches), "batches");
+  }
+  for (std::int64_t i = session.rank(); i < batches; i += session.size()) {
+    const data::MicroBatch micro = loader.next();
+    session.watchdog().tick();
+    mine[static_cast<std::size_t>(i / session.size())] = count_batch(model, micro);
+    if (progress) {
+      progress->update(static_cast<std::uint64_t>(i + 1));
+    }
+  }
+  if (progress) {
+    progress->finish();
+  }
+}
+
 // Adds the batches' counts in the order of the batches, so that the sum does not depend on who had
 // them.
 Evaluation sum_over_ranks(const std::vector<BatchCounts>& mine, std::int64_t batches,
@@ -74,38 +105,24 @@ Evaluation sum_over_ranks(const std::vector<BatchCounts>& mine, std::int64_t bat
 Evaluation evaluate(model::Qwen3Model& model,
                     const std::vector<std::shared_ptr<const data::ShardSet>>& sets,
                     const data::LoaderOptions& options, distributed::Session& session) {
+  std::optional<data::Loader> loader;
   std::int64_t batches = 0;
-  std::vector<BatchCounts> mine;
   std::exception_ptr failed;
   try {
     data::LoaderOptions own = options;
     own.rank = session.rank();
     own.world_size = session.size();
-    data::Loader loader(sets, own);
-    batches = loader.batches_in_epoch(0);
-    mine.resize(static_cast<std::size_t>((batches + session.size() - 1) / session.size()));
-    std::optional<ProgressLine> progress;
-    if (session.is_main()) {
-      progress.emplace("evaluating", static_cast<std::uint64_t>(batches), "batches");
-    }
-    for (std::int64_t i = session.rank(); i < batches; i += session.size()) {
-      const data::MicroBatch micro = loader.next();
-      session.watchdog().tick();
-      const model::PackedBatch batch = model::make_packed_batch(
-          micro.tokens, micro.mask, micro.cu_seqlens, model.config().vocab_size, model.device());
-      const model::TargetScores scores = model.target_scores(batch);
-      Evaluation counted;
-      count_documents(batch, scores.correct, counted);
-      mine[static_cast<std::size_t>(i / session.size())] = {
-          -scores.log_probs.sum(at::kDouble).item<double>(), batch.target_count(),
-          counted.documents, counted.exact_documents};
-      if (progress) {
-        progress->update(static_cast<std::uint64_t>(i + 1));
-      }
-    }
-    if (progress) {
-      progress->finish();
-    }
+    loader.emplace(sets, own);
+    batches = loader->batches_in_epoch(0);
+  } catch (...) {
+    failed = std::current_exception();
+  }
+  session.settle(failed);
+  std::vector<BatchCounts> mine(
+      static_cast<std::size_t>((batches + session.size() - 1) / session.size()));
+  try {
+    make_passes(model.layers(), model::PassKind::kForward, std::ssize(mine),
+                [&] { count_batches(model, *loader, batches, session, mine); });
   } catch (...) {
     failed = std::current_exception();
   }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "kernels/tensor_checks.h"
+#include "model/layer_shares.h"
 #include "trainer/device.h"
 #include "trainer/trainable.h"
 
@@ -46,6 +47,16 @@ std::int64_t trained_bytes(Trainable& trainable, at::ScalarType dtype) {
          (copies ? values.numel() * static_cast<std::int64_t>(c10::elementSize(dtype)) : 0);
 }
 
+std::int64_t weight_bytes(Trainable& trainable, at::ScalarType dtype, std::int64_t base_shares) {
+  const model::Qwen3Config& config = trainable.model().config();
+  if (trainable.trains_weights() && dtype == at::kFloat) {
+    return 0;  // they are the masters
+  }
+  return base_shares > 1
+             ? model::shared_base_bytes(config, dtype, base_shares)
+             : config.parameter_count() * static_cast<std::int64_t>(c10::elementSize(dtype));
+}
+
 }  // namespace
 
 MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
@@ -62,10 +73,7 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
   const model::Qwen3Config& shape = model.config();
 
   MemoryPlan plan;
-  const bool masters_are_weights = trainable->trains_weights() && dtype == at::kFloat;
-  plan.weights = masters_are_weights
-                     ? 0
-                     : shape.parameter_count() * static_cast<std::int64_t>(c10::elementSize(dtype));
+  plan.weights = weight_bytes(*trainable, dtype, batch.base_shares);
   plan.trained = trained_bytes(*trainable, dtype);
   const model::PackedBatch longest =
       longest_batch(batch.documents, config.max_length, shape.vocab_size);
@@ -88,9 +96,10 @@ std::string text_of(std::int64_t bytes) { return human_bytes(static_cast<std::ui
 
 // The whole micro-batch, or the largest part of it that fits.
 MemoryChoice smaller_passes(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
-                            c10::DeviceType device, std::int64_t available, bool checkpointing) {
+                            c10::DeviceType device, std::int64_t available, bool checkpointing,
+                            std::int64_t base_shares) {
   const std::int64_t documents =
-      largest_batch(files, config, dtype, device, available, checkpointing);
+      largest_batch(files, config, dtype, device, available, checkpointing, base_shares);
   if (documents == 0) {
     log_warning(
         "one document of max_length {} may take more than the {} that are free; shorten "
@@ -111,13 +120,15 @@ std::int64_t memory_limit(const RunConfig& config, c10::Device device) {
 }
 
 MemoryChoice choose_memory(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
-                           c10::DeviceType device, std::int64_t available) {
+                           c10::DeviceType device, std::int64_t available,
+                           std::int64_t base_shares) {
   const bool wanted = config.gradient_checkpointing == "true";
   if (available == 0) {
     return {wanted, 0};
   }
   const std::int64_t documents = config.per_device_train_batch_size;
-  const MemoryPlan plan = plan_memory(files, config, dtype, device, {documents, wanted});
+  const MemoryPlan plan =
+      plan_memory(files, config, dtype, device, {documents, wanted, base_shares});
   if (plan.weights + plan.trained > available) {
     fail(ErrorKind::kOutOfMemory,
          "weights and optimizer alone take {}, and {} are free: use dtype: bf16, a smaller "
@@ -129,7 +140,8 @@ MemoryChoice choose_memory(FileSystem& files, const RunConfig& config, at::Scala
   }
   const bool may_recompute = wanted || config.gradient_checkpointing == "auto";
   if (may_recompute && !wanted) {
-    const MemoryPlan recomputed = plan_memory(files, config, dtype, device, {documents, true});
+    const MemoryPlan recomputed =
+        plan_memory(files, config, dtype, device, {documents, true, base_shares});
     if (recomputed.total() <= available) {
       log_info(
           "a micro-batch takes {} and {} are free: layers are computed again in the backward pass "
@@ -139,7 +151,7 @@ MemoryChoice choose_memory(FileSystem& files, const RunConfig& config, at::Scala
     }
   }
   const MemoryChoice choice =
-      smaller_passes(files, config, dtype, device, available, may_recompute);
+      smaller_passes(files, config, dtype, device, available, may_recompute, base_shares);
   log_info(
       "a micro-batch of {} x {} tokens takes {} and {} are free: it is run in passes of {} "
       "tokens{}",
@@ -149,11 +161,11 @@ MemoryChoice choose_memory(FileSystem& files, const RunConfig& config, at::Scala
 }
 
 std::int64_t largest_batch(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
-                           c10::DeviceType device, std::int64_t bytes,
-                           bool gradient_checkpointing) {
+                           c10::DeviceType device, std::int64_t bytes, bool gradient_checkpointing,
+                           std::int64_t base_shares) {
   const auto fits = [&](std::int64_t documents) {
-    return plan_memory(files, config, dtype, device, {documents, gradient_checkpointing}).total() <=
-           bytes;
+    const PlannedBatch batch{documents, gradient_checkpointing, base_shares};
+    return plan_memory(files, config, dtype, device, batch).total() <= bytes;
   };
   // Beyond this a micro-batch has long filled any device's cores.
   constexpr std::int64_t kMost = 1024;

@@ -24,11 +24,12 @@ struct MemoryPlan {
 struct PlannedBatch {
   std::int64_t documents = 1;
   bool gradient_checkpointing = false;
+  std::int64_t base_shares = 1;  ///< ranks that the frozen base is spread over
 };
 
-/// What a run of `config` takes on that kind of device, before anything is allocated: the step's
-/// own code runs on LibTorch's meta device, which has shapes and no memory. Of the model's folder
-/// only config.json is read. Not in it: the program itself, and what a GPU's libraries keep.
+/// What a rank of a run of `config` takes on that kind of device, before anything is allocated: the
+/// step's own code runs on LibTorch's meta device, which has shapes and no memory. Of the model's
+/// folder only config.json is read. Not in it: the program itself, and what a GPU's libraries keep.
 [[nodiscard]] MemoryPlan plan_memory(FileSystem& files, const RunConfig& config,
                                      at::ScalarType dtype, c10::DeviceType device,
                                      const PlannedBatch& batch);
@@ -50,12 +51,13 @@ struct MemoryChoice {
 /// not. `available` in bytes; 0: not known, and nothing is chosen.
 [[nodiscard]] MemoryChoice choose_memory(FileSystem& files, const RunConfig& config,
                                          at::ScalarType dtype, c10::DeviceType device,
-                                         std::int64_t available);
+                                         std::int64_t available, std::int64_t base_shares = 1);
 
 /// The most documents of max_length tokens that a micro-batch can have within `bytes`; 0 when not
 /// even one fits.
 [[nodiscard]] std::int64_t largest_batch(FileSystem& files, const RunConfig& config,
                                          at::ScalarType dtype, c10::DeviceType device,
-                                         std::int64_t bytes, bool gradient_checkpointing);
+                                         std::int64_t bytes, bool gradient_checkpointing,
+                                         std::int64_t base_shares = 1);
 
 }  // namespace weft::trainer

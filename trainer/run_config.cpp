@@ -41,11 +41,17 @@ constexpr const char* kIdentityKeys[] = {"max_length",
                                          "metric_for_best_model"};
 
 // Where things are and what is watched, not what is computed.
-constexpr const char* kNeitherKeys[] = {"model_name_or_path", "adapter_name_or_path",
-                                        "output_dir",         "resume_from_checkpoint",
-                                        "logging_steps",      "report_to",
-                                        "num_threads",        "ddp_backend",
-                                        "ddp_timeout",        "max_restarts_without_progress"};
+constexpr const char* kNeitherKeys[] = {"model_name_or_path",
+                                        "adapter_name_or_path",
+                                        "output_dir",
+                                        "resume_from_checkpoint",
+                                        "logging_steps",
+                                        "report_to",
+                                        "num_threads",
+                                        "ddp_backend",
+                                        "shard_base",
+                                        "ddp_timeout",
+                                        "max_restarts_without_progress"};
 
 void add_missing(const RunConfig& c, std::vector<std::string>& problems) {
   if (c.model_name_or_path.empty()) {

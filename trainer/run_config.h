@@ -77,6 +77,7 @@ struct RunConfig {
 
   // Several ranks.
   std::string ddp_backend = "auto";  ///< auto | gloo | nccl
+  std::string shard_base = "none";   ///< none | node | world
   double ddp_timeout = 1800;         ///< seconds that a rank waits for another
   std::int64_t max_restarts_without_progress = 3;
 

@@ -97,6 +97,12 @@ void check_adapter(const RunConfig& c, Lines& problems, Lines& notes) {
   if (c.finetuning_type != "full") {
     return;
   }
+  if (c.shard_base != "none") {
+    problems.push_back(
+        fmt::format("shard_base: {} needs a frozen base; finetuning_type: full trains it, whole on "
+                    "every rank",
+                    c.shard_base));
+  }
   if (!c.adapter_name_or_path.empty()) {
     problems.emplace_back(
         "adapter_name_or_path: finetuning_type: full trains no adapter; merge it into the base "

@@ -311,6 +311,10 @@ void add_rank_keys(Schema& schema, RunConfig& c) {
   schema.add_choice("ddp_backend", &c.ddp_backend, {"auto", "gloo", "nccl"},
                     "How several ranks add up gradients. auto: nccl where each has a GPU of its "
                     "own, else gloo.");
+  schema.add_choice("shard_base", &c.shard_base, {"none", "node", "world"},
+                    "Spread the layers of the frozen base over the ranks of a host, or over all: "
+                    "each keeps a share of every layer and gathers the next one while it computes. "
+                    "Less memory, more traffic, the same numbers (docs/cluster.md).");
   schema.add_number("ddp_timeout", &c.ddp_timeout, {0.1, 1e6},
                     "Seconds that a rank waits for another, when they meet and at each exchange, "
                     "before it leaves with exit code 5. It must be longer than the longest save.");

@@ -18,7 +18,8 @@ namespace {
 class LoraTrainable final : public Trainable {
  public:
   LoraTrainable(BaseModel base, adapters::LoraAdapters adapters)
-      : adapters_(std::move(adapters)), model_(base.config, std::move(base.weights)) {
+      : adapters_(std::move(adapters)),
+        model_(base.config, std::move(base.weights), std::move(base.layers)) {
     model_.set_adapters(adapters_.layers());
   }
 
@@ -134,12 +135,13 @@ adapters::PeftConfig peft_config(const RunConfig& config) {
 }  // namespace
 
 std::unique_ptr<Trainable> make_trainable(FileSystem& files, const RunConfig& config,
-                                          at::ScalarType dtype, c10::Device device) {
+                                          at::ScalarType dtype, c10::Device device,
+                                          const BaseSharing& sharing) {
   const fs::path folder = config.model_name_or_path;
   if (config.finetuning_type == "full") {
     return std::make_unique<FullTrainable>(files, folder, dtype, device);
   }
-  BaseModel base = load_base_model(files, folder, dtype, device);
+  BaseModel base = load_base_model(files, folder, dtype, device, sharing);
   if (config.adapter_name_or_path.empty()) {
     adapters::LoraAdapters adapters(base.config, peft_config(config), dtype, device);
     if (!device.is_meta()) {

@@ -6,6 +6,7 @@
 #include "model/flat_parameters.h"
 #include "model/qwen3_model.h"
 #include "trainer/run_config.h"
+#include "trainer/shared_base.h"
 
 namespace weft::trainer {
 
@@ -28,8 +29,9 @@ class Trainable {
 
 /// Loads the base and builds what the config asks for: new adapters, given ones to go on with, or
 /// all weights. On the meta device only config.json (and a given adapter) is read, and nothing has
-/// values: for planning.
+/// values: for planning. `sharing`: among which ranks the base of an adapter is spread.
 [[nodiscard]] std::unique_ptr<Trainable> make_trainable(FileSystem& files, const RunConfig& config,
-                                                        at::ScalarType dtype, c10::Device device);
+                                                        at::ScalarType dtype, c10::Device device,
+                                                        const BaseSharing& sharing = {});
 
 }  // namespace weft::trainer

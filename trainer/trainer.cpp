@@ -38,6 +38,8 @@ Trainer::Trainer(FileSystem& files, RunConfig config, distributed::Session* sess
   session_->main_first("data", [this] { open_data(); });
   state_.identity["data"] = data_fingerprint(train_sets_);
   session_->compare({{"data", state_.identity["data"]}});
+  session_->watchdog().enter("setup");
+  sharing_ = open_base_sharing(config_, *session_);
   session_->together("loading", [this] { load(); });
   restore();
   check_in_step();
@@ -82,8 +84,15 @@ void Trainer::load() {
   const std::int64_t sharers =
       device_->is_cuda() ? 1 : std::max(session_->launch().local_world_size, 1);
   memory_ = choose_memory(files_, config_, dtype_, device_->type(),
-                          memory_limit(config_, *device_) / sharers);
-  trainable_ = make_trainable(files_, config_, dtype_, *device_);
+                          memory_limit(config_, *device_) / sharers, sharing_.count());
+  trainable_ = make_trainable(files_, config_, dtype_, *device_, sharing_);
+  if (sharing_.count() > 1) {
+    log_info("the base's layers are spread over {} ranks: {} of {} on each", sharing_.count(),
+             human_bytes(static_cast<std::uint64_t>(
+                 model::shared_base_bytes(model_config_, dtype_, sharing_.count()))),
+             human_bytes(static_cast<std::uint64_t>(model_config_.parameter_count()) *
+                         c10::elementSize(dtype_)));
+  }
   trainable_->model().set_recompute(memory_.gradient_checkpointing);
   trainable_->model().set_attention({config_.attn_implementation, config_.deterministic});
   optimizer_ = std::make_unique<AdamWOptimizer>(
@@ -244,6 +253,10 @@ RunResult Trainer::run() {
   if (session_->size() > 1) {
     log_debug("rank {} has sent {} bytes to the others", session_->rank(),
               session_->group().bytes_sent());
+  }
+  if (sharing_.gather != nullptr) {
+    log_debug("rank {} has lent {} bytes of the base's layers", session_->rank(),
+              sharing_.gather->bytes_sent());
   }
   result.step = state_.step;
   result.loss = last_loss_;

@@ -60,6 +60,7 @@ class Trainer {
   struct GlobalBatch {
     std::vector<data::MicroBatch> micro;  ///< this rank's: number rank, rank + size, … of the batch
     std::int64_t count = 0;               ///< micro-batches of all ranks
+    std::int64_t passes = 0;              ///< of the rank that makes the most
     std::int64_t tokens = 0;              ///< of all ranks, as are the next two
     std::int64_t trained_tokens = 0;
     double flops = 0;
@@ -87,6 +88,8 @@ class Trainer {
   [[nodiscard]] StepNumbers step_alone(const GlobalBatch& batch, double learning_rate);
   [[nodiscard]] StepNumbers step_together(const GlobalBatch& batch, double learning_rate,
                                           Interval& interval);
+  [[nodiscard]] at::Tensor run_micro_batch(const data::MicroBatch& micro, std::uint64_t number,
+                                           double scale);
   [[nodiscard]] double add_up(const GlobalBatch& batch, Interval& interval);
   void agree_on_batch(GlobalBatch& batch, std::exception_ptr failed);
   [[nodiscard]] double agree_on_losses(const GlobalBatch& batch, std::vector<double> losses,
@@ -118,6 +121,7 @@ class Trainer {
   std::vector<std::shared_ptr<const data::ShardSet>> train_sets_;
   std::vector<std::shared_ptr<const data::ShardSet>> eval_sets_;
   std::unique_ptr<data::Loader> loader_;
+  BaseSharing sharing_;
   std::unique_ptr<Trainable> trainable_;
   std::unique_ptr<AdamWOptimizer> optimizer_;
   std::unique_ptr<MetricsLog> metrics_;

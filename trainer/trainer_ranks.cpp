@@ -28,6 +28,7 @@ struct BatchPart {
   std::int64_t tokens = 0;
   std::int64_t trained_tokens = 0;
   double flops = 0;
+  std::int64_t passes = 0;
   std::int32_t failed = 0;
   std::int32_t stop = 0;
 };
@@ -60,8 +61,8 @@ std::int32_t flag(bool value) { return value ? 1 : 0; }
 }  // namespace
 
 void Trainer::agree_on_batch(GlobalBatch& batch, std::exception_ptr failed) {
-  const BatchPart mine{batch.tokens, batch.trained_tokens, batch.flops, flag(failed != nullptr),
-                       flag(StopSignals::requested())};
+  const BatchPart mine{batch.tokens, batch.trained_tokens,    batch.flops,
+                       batch.passes, flag(failed != nullptr), flag(StopSignals::requested())};
   const auto parts = session_->group().gather(mine, session_->watchdog().where());
   if (any_failed(parts)) {
     session_->settle(failed);
@@ -73,6 +74,7 @@ void Trainer::agree_on_batch(GlobalBatch& batch, std::exception_ptr failed) {
     batch.tokens += part.tokens;
     batch.trained_tokens += part.trained_tokens;
     batch.flops += part.flops;
+    batch.passes = std::max(batch.passes, part.passes);
   }
 }
 
@@ -115,13 +117,22 @@ double Trainer::add_up(const GlobalBatch& batch, Interval& interval) {
   session_->watchdog().enter("step", state_.step + 1);
   std::vector<double> losses;
   std::exception_ptr failed;
+  const model::LayerSource* layers = trainable_->model().layers();
+  const double waited_before = layers == nullptr ? 0 : layers->waited_seconds();
   try {
     losses = kernels::read_on_host(accumulate(batch));
     std::transform(losses.begin(), losses.end(), losses.begin(), std::negate<>());
+  } catch (const Error& error) {
+    failed = std::current_exception();
+    if (error.kind() == ErrorKind::kPeer) {
+      session_->settle(failed);  // throws it: there is nobody left to agree with
+    }
   } catch (...) {
     failed = std::current_exception();
   }
-  const double seconds = seconds_since(began);
+  // Waiting for the others' shares is not this rank's work.
+  const double waited = layers == nullptr ? 0 : layers->waited_seconds() - waited_before;
+  const double seconds = seconds_since(began) - waited;
   session_->watchdog().enter("gradients", state_.step + 1);
   const double sum = agree_on_losses(batch, std::move(losses), failed, seconds, interval);
   session_->group().all_reduce(trainable_->parameters().gradients(), session_->watchdog().where());
@@ -179,6 +190,7 @@ std::map<std::string, std::string> Trainer::fingerprints() const {
   values["base model"] = state_.identity.at("base");
   values["tokenizer"] = state_.identity.at("tokenizer");
   values["files of the datasets"] = datasets_signature_;
+  values["shard_base"] = config_.shard_base;
   values["output_dir"] = config_.output_dir;
   values["logging_steps"] = std::to_string(config_.logging_steps);
   values["kind of device"] = fmt::format("{} in {}", device_->is_cuda() ? "GPU" : "CPU",

@@ -39,6 +39,7 @@ Trainer::GlobalBatch Trainer::next_global_batch() {
       batch.micro.push_back(loader_->next());
       batch.tokens += static_cast<std::int64_t>(batch.micro.back().tokens.size());
       batch.trained_tokens += batch.micro.back().trained_tokens;
+      batch.passes += static_cast<std::int64_t>(passes_of(batch.micro.back()).size());
     }
     if (batch.count < micro_batches_per_step() && session_->size() > 1) {
       loader_->seek({at.epoch + 1, 0});  // some ranks may have had a micro-batch less
@@ -58,29 +59,36 @@ std::vector<data::MicroBatch> Trainer::passes_of(const data::MicroBatch& micro) 
                                       : split_micro_batch(batch, memory_.tokens_per_pass);
 }
 
+// The sum of the targets' log-probabilities; not read yet.
+at::Tensor Trainer::run_micro_batch(const data::MicroBatch& micro, std::uint64_t number,
+                                    double scale) {
+  model::Qwen3Model& model = trainable_->model();
+  at::Tensor sum;
+  for (const data::MicroBatch& pass : passes_of(micro)) {
+    const model::PackedBatch packed = model::make_packed_batch(
+        pass.tokens, pass.mask, pass.cu_seqlens, model.config().vocab_size, model.device());
+    const model::Qwen3Model::StepKey key{
+        static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt, number};
+    const at::Tensor part = model.forward_backward(packed, scale, key).sum(at::kDouble);
+    sum = sum.defined() ? sum + part : part;
+    number += kPassStride;
+    session_->watchdog().tick();
+  }
+  return sum;
+}
+
 // The log-probabilities of this rank's micro-batches added up, one number each, where the model is:
 // the host does not wait for a GPU. Their gradients are added to the flat buffer.
 std::vector<at::Tensor> Trainer::accumulate(const GlobalBatch& batch) {
-  model::Qwen3Model& model = trainable_->model();
   const double scale = 1.0 / static_cast<double>(batch.trained_tokens);
   std::vector<at::Tensor> sums;
   auto number = static_cast<std::uint64_t>(state_.counters["micro_batches"] + session_->rank());
-  for (const data::MicroBatch& micro : batch.micro) {
-    at::Tensor sum;
-    std::uint64_t pass_number = number;
-    for (const data::MicroBatch& pass : passes_of(micro)) {
-      const model::PackedBatch packed = model::make_packed_batch(
-          pass.tokens, pass.mask, pass.cu_seqlens, model.config().vocab_size, model.device());
-      const model::Qwen3Model::StepKey key{
-          static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt, pass_number};
-      const at::Tensor part = model.forward_backward(packed, scale, key).sum(at::kDouble);
-      sum = sum.defined() ? sum + part : part;
-      pass_number += kPassStride;
-      session_->watchdog().tick();
+  make_passes(trainable_->model().layers(), model::PassKind::kForwardBackward, batch.passes, [&] {
+    for (const data::MicroBatch& micro : batch.micro) {
+      sums.push_back(run_micro_batch(micro, number, scale));
+      number += static_cast<std::uint64_t>(session_->size());
     }
-    sums.push_back(std::move(sum));
-    number += static_cast<std::uint64_t>(session_->size());
-  }
+  });
   return sums;
 }
 

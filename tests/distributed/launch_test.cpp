@@ -213,6 +213,24 @@ TEST(Launch, FirstHostOfASlurmNodeList) {
   EXPECT_EQ(first_slurm_host(""), "");
 }
 
+TEST(Launch, RanksOfANodeShareAHost) {
+  const std::vector<RankInfo> blocks{{0, 0, "a", 1, ""},
+                                     {1, 1, "a", 2, ""},
+                                     {2, 0, "b", 3, ""},
+                                     {3, 1, "b", 4, ""},
+                                     {4, 2, "b", 5, ""}};
+  EXPECT_THAT(ranks_of_node(blocks, 1), ::testing::ElementsAre(0, 1));
+  EXPECT_THAT(ranks_of_node(blocks, 2), ::testing::ElementsAre(2, 3, 4));
+  const std::vector<RankInfo> cyclic{
+      {0, 0, "a", 1, ""}, {1, 0, "b", 2, ""}, {2, 1, "a", 3, ""}, {3, 1, "b", 4, ""}};
+  EXPECT_THAT(ranks_of_node(cyclic, 3), ::testing::ElementsAre(1, 3));
+  // Two nodes that call themselves the same, as containers may.
+  const std::vector<RankInfo> twins{
+      {0, 0, "a", 1, ""}, {1, 1, "a", 2, ""}, {2, 0, "a", 1, ""}, {3, 1, "a", 2, ""}};
+  EXPECT_THAT(ranks_of_node(twins, 0), ::testing::ElementsAre(0, 1));
+  EXPECT_THAT(ranks_of_node(twins, 3), ::testing::ElementsAre(2, 3));
+}
+
 TEST(Launch, TheTableHasOneRowARankAndForManyRanksOneAHost) {
   std::vector<RankInfo> ranks{{0, 0, "a", 11, "cpu"}, {1, 1, "a", 12, "cpu"}};
   EXPECT_THAT(rank_table(ranks), ::testing::ElementsAre("rank  host  local       pid  device",

@@ -68,6 +68,23 @@ TEST(Estimate, FitsIntoTheMemoryThatIsGiven) {
             json.at("gradient_checkpointing").at("largest_batch").get<std::int64_t>());
 }
 
+TEST(Estimate, ASharedBaseTakesLessOnEachOfMoreRanks) {
+  const std::string model = "model_name_or_path=" + (fixtures() / "model/wide_head").string();
+  const auto weights = [&](const std::string& sharing, const std::string& ranks) {
+    return estimate({model, "adapter_name_or_path=''", sharing, "--ranks", ranks})
+        .at("plain")
+        .at("weights")
+        .get<std::int64_t>();
+  };
+  // 18,144 numbers in each of three layers' matrices, of which eight ranks keep 2,272 each, filled
+  // up to 64 bytes, and two layers whole.
+  const std::int64_t whole = weights("shard_base=none", "8");
+  EXPECT_EQ(weights("shard_base=world", "1"), whole);
+  EXPECT_EQ(weights("shard_base=world", "8"), whole - 4 * (3 * 18144 - 3 * 2272 - 2 * 8 * 2272));
+  std::vector<std::string> arguments = estimate_command({"shard_base=node", "--ranks", "8"});
+  EXPECT_THAT(weft(arguments).out, HasSubstr("On each of the 8 ranks that share the base"));
+}
+
 TEST(Estimate, MemoryThatIsNoNumberIsRefused) {
   std::vector<std::string> arguments = estimate_command({});
   arguments.insert(arguments.end(), {"--memory", "much"});

@@ -28,13 +28,14 @@ int free_port() {
 RankedProgram::RankedProgram(int world, const std::vector<std::string>& arguments,
                              const RankOptions& options) {
   const int port = options.port == 0 ? free_port() : options.port;
+  const int per_node = options.per_node == 0 ? world : options.per_node;
   for (int rank = 0; rank < world; ++rank) {
     std::vector<std::string> command{
         "env",
         fmt::format("RANK={}", rank),
         fmt::format("WORLD_SIZE={}", world),
-        fmt::format("LOCAL_RANK={}", rank),
-        fmt::format("LOCAL_WORLD_SIZE={}", world),
+        fmt::format("LOCAL_RANK={}", rank % per_node),
+        fmt::format("LOCAL_WORLD_SIZE={}", per_node),
         "MASTER_ADDR=127.0.0.1",
         fmt::format("MASTER_PORT={}", port),
         fmt::format("TORCHELASTIC_RESTART_COUNT={}", options.restart_count)};

@@ -16,6 +16,7 @@ namespace weft::test {
 struct RankOptions {
   std::string fault{};          ///< WEFT_FAULT, see fault.cpp; then the program is weft_faulty
   int port = 0;                 ///< 0: a free one
+  int per_node = 0;             ///< ranks that the launcher says are on a host; 0: all
   int restart_count = 0;        ///< TORCHELASTIC_RESTART_COUNT
   std::string only_rank_one{};  ///< an override that rank 1 alone gets
 };

@@ -2,56 +2,21 @@
 
 #include "trainer/memory_plan.h"
 
-#include <c10/core/CPUAllocator.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <algorithm>
-#include <atomic>
 
 #include "base/text.h"
 #include "model/init.h"
 #include "model/presets.h"
 #include "tests/support/caught.h"
 #include "tests/support/temp_folder.h"
+#include "tests/trainer/counting_allocator.h"
 #include "tests/trainer/run_testing.h"
 
 namespace weft {
 namespace {
 
 using ::testing::HasSubstr;
-
-// LibTorch's CPU memory, counted.
-class CountingAllocator final : public c10::Allocator {
- public:
-  c10::DataPtr allocate(std::size_t bytes) override {
-    auto* block = new Block{inner_->allocate(bytes), this, static_cast<std::int64_t>(bytes)};
-    const std::int64_t now = current_.fetch_add(block->bytes) + block->bytes;
-    peak_ = std::max<std::int64_t>(peak_, now);
-    return {block->data.get(), block, &CountingAllocator::release, c10::Device(c10::kCPU)};
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return nullptr; }
-  void copy_data(void* to, const void* from, std::size_t bytes) const override {
-    default_copy_data(to, from, bytes);
-  }
-  [[nodiscard]] std::int64_t peak() const { return peak_; }
-
- private:
-  struct Block {
-    c10::DataPtr data;
-    CountingAllocator* owner;
-    std::int64_t bytes;
-  };
-  static void release(void* context) {
-    auto* block = static_cast<Block*>(context);
-    block->owner->current_ -= block->bytes;
-    delete block;
-  }
-
-  c10::Allocator* inner_ = c10::GetCPUAllocator();
-  std::atomic<std::int64_t> current_ = 0;
-  std::atomic<std::int64_t> peak_ = 0;
-};
 
 // A model large enough that its buffers are what counts, and rows that fill whole micro-batches.
 class MemoryPlanTest : public ::testing::TestWithParam<const char*> {
@@ -95,8 +60,7 @@ TEST_P(MemoryPlanTest, IsWithinFivePercentOfWhatARunAllocates) {
   const trainer::MemoryPlan plan =
       trainer::plan_memory(posix_file_system(), run_config, dtype, at::kCPU,
                            {2, run_config.gradient_checkpointing == "true"});
-  auto& counter = *new CountingAllocator;  // for as long as the process
-  c10::SetCPUAllocator(&counter, /*priority=*/100);
+  const test::CountingAllocator& counter = test::count_allocations();
   (void)test::run(run_config);
   const auto measured = static_cast<double>(counter.peak());
   EXPECT_NEAR(static_cast<double>(plan.total()), measured, 0.05 * measured)

@@ -1,0 +1,133 @@
+// A thread that makes one exchange at a time over a mesh of its own.
+
+#include <condition_variable>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "base/error.h"
+#include "distributed/background_gather.h"
+#include "distributed/gloo_mesh.h"
+
+namespace weft::distributed {
+namespace {
+
+class GlooGather final : public BackgroundGather {
+ public:
+  GlooGather(KeyStore& store, const Launch& launch, const GatherMembers& members,
+             std::chrono::milliseconds timeout)
+      : members_(members),
+        mesh_(store, {members.name, members.ranks, members.own, launch.world_size},
+              address_towards(launch.master_address, launch.master_port), timeout),
+        thread_([this] { run(); }) {}
+  GlooGather(const GlooGather&) = delete;
+  GlooGather& operator=(const GlooGather&) = delete;
+
+  ~GlooGather() override {
+    bool busy = false;
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+      busy = state_ == State::kRunning;
+    }
+    if (busy) {
+      mesh_.abort();  // or the thread would wait for peers until its timeout
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  int rank() const override { return members_.own; }
+  int size() const override { return members_.size(); }
+  std::uint64_t bytes_sent() const override { return mesh_.bytes_sent(); }
+
+  void start(const at::Tensor& mine, const at::Tensor& all, std::string what) override {
+    const std::lock_guard lock(mutex_);
+    if (state_ != State::kIdle || all.nbytes() != mine.nbytes() * members_.ranks.size()) {
+      fail_internal("a gather of {} bytes into {} for {}, while another runs or of another size",
+                    mine.nbytes(), all.nbytes(), what);
+    }
+    mine_ = mine.cpu();  // the tensor itself where it is on the host
+    all_ = all;
+    host_ = all.is_cpu() ? all : at::Tensor(mine_.new_empty(all.sizes()));
+    what_ = std::move(what);
+    state_ = State::kRunning;
+    changed_.notify_all();
+  }
+
+  void wait() override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return state_ != State::kRunning; });
+    if (error_) {
+      std::rethrow_exception(error_);
+    }
+    state_ = State::kIdle;
+    if (!all_.is_cpu()) {
+      all_.copy_(host_);
+    }
+    mine_ = all_ = host_ = at::Tensor();
+  }
+
+ private:
+  enum class State { kIdle, kRunning, kDone };
+
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [this] { return stop_ || state_ == State::kRunning; });
+      if (stop_) {
+        return;
+      }
+      lock.unlock();
+      std::exception_ptr error;
+      try {
+        exchange();
+      } catch (...) {
+        error = std::current_exception();
+      }
+      lock.lock();
+      error_ = error;
+      state_ = State::kDone;
+      changed_.notify_all();
+    }
+  }
+
+  void exchange() {
+    const std::size_t bytes = mine_.nbytes();
+    auto* all = static_cast<std::byte*>(host_.data_ptr());
+    std::vector<Transfer> transfers;
+    for (int peer = 0; peer < size(); ++peer) {
+      std::byte* place = all + bytes * static_cast<std::size_t>(peer);
+      if (peer == rank()) {
+        std::memcpy(place, mine_.const_data_ptr(), bytes);
+      } else {
+        transfers.push_back({peer, mine_.const_data_ptr(), bytes, place, bytes});
+      }
+    }
+    mesh_.exchange(transfers, what_);
+  }
+
+  GatherMembers members_;
+  GlooMesh mesh_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  State state_ = State::kIdle;
+  bool stop_ = false;
+  std::exception_ptr error_;
+  at::Tensor mine_;
+  at::Tensor all_;
+  at::Tensor host_;  ///< what the thread fills: `all_`, or its stand-in on the host
+  std::string what_;
+  std::thread thread_;  ///< last: starts when all else is in place
+};
+
+}  // namespace
+
+std::unique_ptr<BackgroundGather> make_gloo_gather(KeyStore& store, const Launch& launch,
+                                                   const GatherMembers& members,
+                                                   std::chrono::milliseconds timeout) {
+  return std::make_unique<GlooGather>(store, launch, members, timeout);
+}
+
+}  // namespace weft::distributed
