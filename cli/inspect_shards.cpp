@@ -117,6 +117,8 @@ class ShardInspection {
   }
 
   void print_statistics() const;
+  [[nodiscard]] std::string preference(std::int64_t number) const;
+  [[nodiscard]] std::string preferences_line() const;
   void show_documents() const;
   [[nodiscard]] std::optional<std::set<std::uint16_t>> wanted_sources() const;
   [[nodiscard]] std::vector<std::int64_t> candidates() const;
@@ -172,6 +174,22 @@ std::string source_line(std::string_view name, const data::DocumentStatistics& s
                      statistics.length_percentile(99), statistics.length_percentile(100), name);
 }
 
+// "pairs …", for shards that have what is preferred.
+std::string ShardInspection::preferences_line() const {
+  if (!set_.has_pairs() && !set_.has_labels()) {
+    return {};
+  }
+  std::int64_t pairs = 0;
+  std::int64_t good = 0;
+  std::int64_t bad = 0;
+  for (std::int64_t i = 0; i < set_.documents(); ++i) {
+    pairs += set_.chosen(i) == i ? 1 : 0;
+    good += set_.label(i) == data::Document::kDesirable ? 1 : 0;
+    bad += set_.label(i) == data::Document::kUndesirable ? 1 : 0;
+  }
+  return fmt::format("\npreference pairs: {}; judged good: {}, bad: {}\n", pairs, good, bad);
+}
+
 void ShardInspection::print_statistics() const {
   const data::Report made = report();
   const data::Manifest& manifest = set_.manifest();
@@ -191,6 +209,7 @@ void ShardInspection::print_statistics() const {
   if (made.statistics.sources.size() > 1) {
     text += source_line("(all)", made.statistics.total);
   }
+  text += preferences_line();
   text += histograms(made.statistics.total);
   std::fputs(text.c_str(), stdout);
   for (const std::string& warning : made.warnings) {
@@ -283,10 +302,28 @@ std::vector<std::int64_t> ShardInspection::chosen() const {
   return numbers;
 }
 
+std::string ShardInspection::preference(std::int64_t number) const {
+  const std::int64_t chosen = set_.chosen(number);
+  if (chosen == number) {
+    return fmt::format(", chosen over document {}", set_.rejected(number));
+  }
+  if (chosen >= 0) {
+    return fmt::format(", rejected for document {}", chosen);
+  }
+  switch (set_.label(number)) {
+    case data::Document::kDesirable:
+      return ", judged good";
+    case data::Document::kUndesirable:
+      return ", judged bad";
+    default:
+      return {};
+  }
+}
+
 std::string ShardInspection::title(std::int64_t number, const data::Document& document) const {
-  return fmt::format("document {} (source {}, {}): {} tokens, {} of them targets", number,
+  return fmt::format("document {} (source {}, {}): {} tokens, {} of them targets{}", number,
                      document.source, source_name(document.source), document.size(),
-                     document.trained_tokens());
+                     document.trained_tokens(), preference(number));
 }
 
 void ShardInspection::show_documents() const {
@@ -306,6 +343,13 @@ void ShardInspection::show_documents() const {
                    {"path", source_name(document.source)},
                    {"ids", document.ids},
                    {"mask", document.mask}};
+      if (set_.has_pairs()) {
+        json["chosen"] = set_.chosen(number);
+        json["rejected"] = set_.rejected(number);
+      }
+      if (set_.has_labels()) {
+        json["label"] = set_.label(number);
+      }
       if (text != nullptr) {
         json["text"] = text->decode(document.ids, false);
       }

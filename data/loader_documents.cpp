@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "data/mixture.h"
+#include "data/tokenize_fit.h"
 
 namespace weft::data {
 
@@ -74,7 +75,12 @@ void LoaderDocuments::add_overlong(std::int64_t document, std::int64_t length,
         sets_[first_.size() - 1]->folder().string(), document, length, options.max_length);
   }
   if (options.overlong == Overlong::kTruncate) {
-    add_piece(document, 0, options.max_length);
+    const std::int64_t begin =
+        truncation_begin(sets_[first_.size() - 1]->document(document).mask, options.max_length);
+    if (begin > 0) {
+      renumber();
+    }
+    add_piece(document, begin, std::min(options.max_length, length - begin));
     return;
   }
   renumber();

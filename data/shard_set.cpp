@@ -139,6 +139,12 @@ std::int64_t ShardSet::rejected(std::int64_t document) const {
   return place.shard->pair(place.document) == place.document ? document + 1 : -1;
 }
 
+std::int64_t ShardSet::chosen(std::int64_t document) const {
+  const Place place = find(document);
+  const std::int64_t pair = place.shard->pair(place.document);
+  return pair < 0 ? -1 : document - place.document + pair;
+}
+
 std::int8_t ShardSet::label(std::int64_t document) const {
   const Place place = find(document);
   return place.shard->label(place.document);

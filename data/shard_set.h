@@ -44,6 +44,8 @@ class ShardSet {
   [[nodiscard]] bool has_labels() const;
   /// The rejected document of the pair in which `document` is the chosen one; -1 where it is not.
   [[nodiscard]] std::int64_t rejected(std::int64_t document) const;
+  /// The chosen document of the pair that `document` is in; -1 where it is in none.
+  [[nodiscard]] std::int64_t chosen(std::int64_t document) const;
   /// Document::label.
   [[nodiscard]] std::int8_t label(std::int64_t document) const;
   /// The whole document.

@@ -57,6 +57,7 @@ struct ValidationSplit {
 
 enum class TokenizeStage {
   kHashing,     ///< reads the inputs to see whether their shards are there already
+  kChoosing,    ///< reads rows to find those for validation, or what an earlier run has seen
   kTokenizing,  ///< makes the shards
 };
 

@@ -25,20 +25,8 @@ std::vector<Document> split_document(const Document& document, std::int64_t max_
   return pieces;
 }
 
-/// Where the max_length tokens begin that a document is cut to; see the header. It has a target.
-std::int64_t cut_begin(const Document& document, std::int64_t max_length) {
-  const auto first = std::find(document.mask.begin(), document.mask.end(), 1);
-  const auto last = std::find(document.mask.rbegin(), document.mask.rend(), 1);
-  const std::int64_t first_target = first - document.mask.begin();
-  const std::int64_t after_targets = document.mask.rend() - last;
-  if (after_targets - first_target < max_length) {  // with one token before the first
-    return std::max<std::int64_t>(0, after_targets - max_length);
-  }
-  return std::max<std::int64_t>(0, first_target - max_length / 2);
-}
-
 Document truncate_document(const Document& document, std::int64_t max_length) {
-  const std::int64_t begin = cut_begin(document, max_length);
+  const std::int64_t begin = truncation_begin(document.mask, max_length);
   const std::int64_t end = std::min(begin + max_length, document.size());
   Document cut;
   cut.source = document.source;
@@ -80,6 +68,20 @@ std::vector<Document> cut_document(const Document& document, std::int64_t max_le
 }
 
 }  // namespace
+
+std::int64_t truncation_begin(std::span<const std::uint8_t> mask, std::int64_t max_length) {
+  const auto first = std::find(mask.begin(), mask.end(), 1);
+  if (first == mask.end()) {
+    return 0;
+  }
+  const auto last = std::find(mask.rbegin(), mask.rend(), 1);
+  const std::int64_t first_target = first - mask.begin();
+  const std::int64_t after_targets = mask.rend() - last;
+  if (after_targets - first_target < max_length) {  // with one token before the first
+    return std::max<std::int64_t>(0, after_targets - max_length);
+  }
+  return std::max<std::int64_t>(0, first_target - max_length / 2);
+}
 
 std::vector<Document> fit_document(Document document, const TokenizeOptions& options,
                                    std::string_view name, SourceCounts& counts) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -21,5 +23,10 @@ namespace weft::data {
 ///    most max_length / 2 tokens stay (a long text or answer loses its end).
 [[nodiscard]] std::vector<Document> fit_document(Document document, const TokenizeOptions& options,
                                                  std::string_view name, SourceCounts& counts);
+
+/// Where the max_length tokens begin that Overlong::kTruncate keeps of a longer document. A mask
+/// without a target keeps the beginning.
+[[nodiscard]] std::int64_t truncation_begin(std::span<const std::uint8_t> mask,
+                                            std::int64_t max_length);
 
 }  // namespace weft::data

@@ -7,17 +7,19 @@
 namespace weft::data {
 
 void TokenizeProgressLine::show(const TokenizeProgress& at) {
-  const bool hashing = at.stage == TokenizeStage::kHashing;
+  const bool tokenizing = at.stage == TokenizeStage::kTokenizing;
   if (line_ == nullptr || stage_ != at.stage) {
     line_.reset();
     stage_ = at.stage;
-    line_ = std::make_unique<ProgressLine>(hashing ? "reading inputs" : "tokenising",
-                                           at.total_bytes, "bytes");
+    const char* const name = tokenizing                            ? "tokenising"
+                             : at.stage == TokenizeStage::kHashing ? "reading inputs"
+                                                                   : "reading rows";
+    line_ = std::make_unique<ProgressLine>(name, at.total_bytes, "bytes");
     line_->start_from(at.resumed_bytes);
   }
   line_->update(at.bytes,
-                hashing ? std::string()
-                        : fmt::format("{} tokens", human_count(static_cast<double>(at.tokens))));
+                tokenizing ? fmt::format("{} tokens", human_count(static_cast<double>(at.tokens)))
+                           : std::string());
 }
 
 }  // namespace weft::data

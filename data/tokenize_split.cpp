@@ -59,8 +59,33 @@ bool read_batch(RowReader& reader, RowPicker& picker, std::vector<Row>& rows) {
   return !rows.empty();
 }
 
+/// Says how far reading has come.
+class ReadingProgress {
+ public:
+  ReadingProgress(const std::vector<TokenizeSource>& sources, const TokenizeOptions& options)
+      : options_(options) {
+    progress_.stage = TokenizeStage::kChoosing;
+    for (const TokenizeSource& source : sources) {
+      progress_.total_bytes += source.bytes;
+    }
+  }
+
+  void at(const RowReader& reader) {
+    progress_.bytes = done_ + reader.bytes_read();
+    if (options_.progress) {
+      options_.progress(progress_);
+    }
+  }
+  void finish_file(const RowReader& reader) { done_ += reader.bytes_read(); }
+
+ private:
+  const TokenizeOptions& options_;
+  TokenizeProgress progress_;
+  std::uint64_t done_ = 0;
+};
+
 void add_hashes(FileSystem& files, const TokenizeSource& source, const RowEncoder& encoder,
-                int threads, SmallestHashes& hashes) {
+                int threads, SmallestHashes& hashes, ReadingProgress& progress) {
   RowPicker picker(source);
   std::vector<Row> rows;
   for (const fs::path& path : source.files) {
@@ -71,7 +96,9 @@ void add_hashes(FileSystem& files, const TokenizeSource& source, const RowEncode
           hashes.add(*encoded.content);
         }
       }
+      progress.at(*reader);
     }
+    progress.finish_file(*reader);
   }
 }
 
@@ -102,9 +129,10 @@ SplitSide split_side(FileSystem& files, const std::vector<TokenizeSource>& sourc
   SmallestHashes hashes(static_cast<std::size_t>(count) + 1);
   // No row is on the validation side of a share of nothing: all are hashed, none is tokenised.
   const EncodeContent content{.hash = true, .side = SplitSide::of_share(0.0, true)};
+  ReadingProgress progress(sources, options);
   for (const TokenizeSource& source : sources) {
     const auto encoder = make_row_encoder(source, tokenizer, options, content);
-    add_hashes(files, source, *encoder, std::max(1, options.threads), hashes);
+    add_hashes(files, source, *encoder, std::max(1, options.threads), hashes, progress);
   }
   std::vector<ContentHash> smallest = hashes.take();
   if (std::ssize(smallest) <= count) {
@@ -118,6 +146,7 @@ void remember_contents(FileSystem& files, const std::vector<TokenizeSource>& sou
                        const Tokenizer& tokenizer, const TokenizeOptions& options,
                        const SplitSide& side, const TokenizePosition& until, ContentSet& seen) {
   const EncodeContent content{.hash = true, .side = SplitSide::of_share(0.0, true)};
+  ReadingProgress progress(sources, options);
   std::vector<Row> rows;
   for (std::size_t i = 0; i <= static_cast<std::size_t>(until.source); ++i) {
     const bool last = std::cmp_equal(i, until.source);
@@ -134,7 +163,9 @@ void remember_contents(FileSystem& files, const std::vector<TokenizeSource>& sou
             seen.insert(*row.content);
           }
         }
+        progress.at(*reader);
       }
+      progress.finish_file(*reader);
     }
   }
 }

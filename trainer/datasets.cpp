@@ -81,18 +81,18 @@ fs::path tokenised(FileSystem& files, const std::vector<data::TokenizeInput>& in
 
 // Pairs and judgements need losses that weft does not have; trained like other documents they would
 // teach the rejected answers too.
-void refuse_preferences(const data::ShardSet& set, const fs::path& path) {
+void refuse_preferences(const data::ShardSet& set, std::string_view datasets) {
   if (set.has_pairs()) {
     fail_config(
         "dataset {}: holds preference pairs, which weft train cannot train on yet; set "
         "'preference: chosen' on the dataset of the raw rows to train on the chosen answers alone",
-        path.string());
+        datasets);
   }
   if (set.has_labels()) {
     fail_config(
         "dataset {}: holds answers judged good or bad (KTO), which weft train cannot train on yet; "
         "keep the good ones and leave the column out with 'columns: {{label: \"\"}}'",
-        path.string());
+        datasets);
   }
 }
 
@@ -128,25 +128,26 @@ std::vector<std::shared_ptr<const data::ShardSet>> open_datasets(
       training || split ? config.datasets : config.eval_datasets;
   const bool together = config.tokenize.deduplicate || config.val_size.value_or(0) >= 1;
   std::vector<std::shared_ptr<const data::ShardSet>> sets;
-  const auto open = [&](const fs::path& folder) {
+  const auto open = [&](const fs::path& folder, const std::string& names) {
     sets.push_back(std::make_shared<const data::ShardSet>(
         files, folder, data::ShardSetOptions{tokenizer.sha256()}));
-    refuse_preferences(*sets.back(), folder);
+    refuse_preferences(*sets.back(), names);
   };
   std::vector<data::TokenizeInput> raw;
   for (const data::TokenizeInput& dataset : datasets) {
     require_dataset(files, dataset.path);
     if (data::is_shard_folder(files, dataset.path)) {
       refuse_row_options(config, dataset.path);
-      open(dataset.path);
+      open(dataset.path, dataset.path.string());
     } else if (together) {
       raw.push_back(dataset);
     } else {
-      open(tokenised(files, {dataset}, config, part, tokenizer, cache, tick));
+      open(tokenised(files, {dataset}, config, part, tokenizer, cache, tick),
+           dataset.path.string());
     }
   }
   if (!raw.empty()) {
-    open(tokenised(files, raw, config, part, tokenizer, cache, tick));
+    open(tokenised(files, raw, config, part, tokenizer, cache, tick), names_of(raw));
   }
   return sets;
 }

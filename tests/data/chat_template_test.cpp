@@ -6,7 +6,9 @@
 #include <string>
 
 #include "base/json.h"
+#include "data/chat.h"
 #include "data/tokenize_config.h"
+#include "tests/data/tokenize_test_support.h"
 #include "tests/data/tokenizer_test_support.h"
 #include "tests/support/caught.h"
 #include "tests/support/temp_folder.h"
@@ -68,6 +70,26 @@ TEST(ChatTemplate, DoesNotGuessAtOtherTemplates) {
       recognise_chat_template(replaced(*text, R"(\n<think>\n' + reasoning)", R"(\n' + reasoning)")),
       ChatTemplate::kUnknown);
   EXPECT_EQ(recognise_chat_template(replaced(*text, kOptional, "")), ChatTemplate::kUnknown);
+}
+
+TEST(ChatTemplate, IsReadAndNeverRun) {
+  const auto text = published().value_or("");
+  const Json row = {{"messages", {{{"role", "user"}, {"content", "a"}}}}};
+  for (const std::string& code :
+       {std::string("{% include '/etc/passwd' %}"), std::string("{{ x.__class__.__mro__ }}"),
+        std::string(
+            "{% for i in range(10**12) %}{% for j in range(10**12) %}{% endfor %}{% endfor %}"),
+        std::string("{% unheard_of %}"), std::string(1 << 20, '{')}) {
+    ChatOptions options;
+    options.format = recognise_chat_template(code);
+    EXPECT_EQ(options.format, ChatTemplate::kUnknown) << code.substr(0, 40);
+    EXPECT_THAT(
+        caught([&] { (void)render_chat_samples(ByteTokenizer(), row, options, "row"); }).what(),
+        HasSubstr("chat_template"));
+    // What is added to a known one is not run either.
+    const ChatTemplate known = recognise_chat_template(text + code);
+    EXPECT_TRUE(known == ChatTemplate::kUnknown || known == ChatTemplate::kQwen3);
+  }
 }
 
 TEST(ChatTemplate, FindsAFoldersTemplate) {

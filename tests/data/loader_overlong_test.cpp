@@ -63,6 +63,25 @@ TEST_F(LoaderOverlongTest, Truncate) {
   EXPECT_THAT(log_, HasSubstr("2 of 6 documents are longer than max_length 3 and are cut to it"));
 }
 
+TEST_F(LoaderOverlongTest, TruncateKeepsWhatIsTrained) {
+  write_shards(files_, folder_ / "c",
+               {{.ids = {1, 2, 3}, .mask = {0, 1, 1}},
+                {.ids = {3, 4, 5, 6, 7, 8, 9}, .mask = {0, 0, 0, 0, 0, 1, 0}},
+                {.ids = {10, 11, 12, 13}, .mask = {0, 0, 0, 0}},
+                {.ids = {20, 21, 22, 23, 24, 25}, .mask = {0, 0, 0, 1, 1, 1}}});
+  sets_ = {std::make_shared<ShardSet>(files_, folder_ / "c"), sets_[0]};
+  Loader loader(sets_, options(Overlong::kTruncate));
+  Tokens tokens;
+  for (std::int64_t b = loader.batches_in_epoch(0); b > 0; --b) {
+    const MicroBatch batch = loader.next();
+    EXPECT_EQ(batch.mask[0], 0);
+    tokens.push_back(batch.tokens);
+  }
+  EXPECT_EQ(
+      tokens,
+      (Tokens{{1, 2, 3}, {6, 7, 8}, {10, 11, 12}, {22, 23, 24}, {1, 2}, {3, 4, 5}, {10, 11, 12}}));
+}
+
 TEST_F(LoaderOverlongTest, SplitKeepsEveryTokenAndMasksThePiecesFirst) {
   const auto batches = epoch(Overlong::kSplit);
   EXPECT_EQ(tokens_of(batches), (Tokens{{1, 2},

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "data/loader_prefetch.h"
+#include "data/tokenize_fit.h"
 #include "shard_test_support.h"
 
 namespace weft::data {
@@ -156,9 +157,11 @@ TEST_F(LoaderTest, DocumentsOverMaxLengthAreCutAndCounted) {
     tokens += static_cast<std::int64_t>(batch.tokens.size());
     EXPECT_LE(batch.max_seqlen, 20);
     for (const auto& document : split(batch)) {
-      auto ids = documents[next++].ids;
-      ids.resize(std::min<std::size_t>(ids.size(), 20));
-      EXPECT_EQ(document.first, ids);
+      const Document& whole = documents[next++];
+      const auto begin =
+          whole.ids.begin() + (whole.size() > 20 ? truncation_begin(whole.mask, 20) : 0);
+      EXPECT_EQ(document.first,
+                std::vector<std::int32_t>(begin, begin + std::min<std::int64_t>(whole.size(), 20)));
     }
   }
   EXPECT_EQ(tokens, loader.tokens());

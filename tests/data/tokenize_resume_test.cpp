@@ -93,6 +93,54 @@ TEST_F(TokenizeResumeTest, StoppedAgainAndAgainItEndsWithTheSameBytes) {
   EXPECT_EQ(contents(out()), contents(folder_ / "whole"));
 }
 
+// What was seen before the stop must be known again: which rows are duplicates, and which are set
+// aside.
+TEST_F(TokenizeResumeTest, DuplicatesAndRowsSetAsideStayWhatTheyAre) {
+  options_.deduplicate = true;
+  for (const double size : {0.3, 5.0}) {
+    for (const bool validation : {false, true}) {
+      options_.split = ValidationSplit{.size = size, .validation = validation};
+      options_.shards.shard_tokens = validation ? 30 : 60;
+      const fs::path whole = folder_ / fmt::format("whole-{}-{}", size, validation);
+      const auto result = tokenize(files_, whole);
+      EXPECT_GT(result.manifest.sources[1].duplicates, 0);
+      const auto expected = contents(whole);
+      const int shards = static_cast<int>(ShardSet(files_, whole).manifest().shards.size());
+      ASSERT_GE(shards, 2);
+      for (int n = 1; n < shards; ++n) {
+        fs::remove_all(out());
+        stop_at_shard(n, out());
+        EXPECT_EQ(tokenize(files_, out()).resumed_shards, n);
+        EXPECT_EQ(contents(out()), expected) << size << validation << " stopped in shard " << n;
+      }
+    }
+  }
+}
+
+TEST_F(TokenizeResumeTest, PairsStayTogether) {
+  std::string rows;
+  for (int i = 0; i < 12; ++i) {
+    rows += fmt::format(R"({{"prompt": "p{} ", "chosen": "good {}", "rejected": "bad {}"}})"
+                        "\n",
+                        i, i * i, i);
+  }
+  inputs_.resize(1);
+  inputs_[0].path = put("pairs.jsonl", rows);
+  options_.overlong = Overlong::kTruncate;
+  (void)tokenize(files_, folder_ / "whole");
+  const ShardSet set(files_, folder_ / "whole");
+  ASSERT_GT(set.manifest().shards.size(), 4U);
+  for (int n = 0; n < std::ssize(set.manifest().shards); ++n) {
+    fs::remove_all(out());
+    stop_at_shard(n, out());
+    EXPECT_EQ(tokenize(files_, out()).resumed_shards, n);
+    EXPECT_EQ(contents(out()), contents(folder_ / "whole"));
+  }
+  for (std::int64_t i = 0; i < set.documents(); ++i) {
+    EXPECT_EQ(set.chosen(i), i - i % 2);
+  }
+}
+
 TEST_F(TokenizeResumeTest, FinishedShardsAreNotWrittenAgain) {
   stop_at_shard(5, out());
   FailingFileSystem counting(files_, folder_);

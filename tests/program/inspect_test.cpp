@@ -87,6 +87,30 @@ TEST_F(Inspect, DocumentsAreFoundByTextSourceAndChance) {
   refused({shards(), "--document", "9"}, 2, {"--document 9", "documents 0 to 3"});
 }
 
+TEST_F(Inspect, PreferencesAreNamed) {
+  put(temp_ / "pairs.jsonl", R"({"prompt": "a ", "chosen": "b", "rejected": "c"})"
+                             "\n");
+  put(temp_ / "judged.jsonl", R"({"prompt": "a", "completion": "b", "label": true})"
+                              "\n"
+                              R"({"prompt": "a", "completion": "c", "label": false})"
+                              "\n");
+  const std::string out = (temp_ / "preferred").string();
+  put(temp_ / "tokenize.yaml",
+      fmt::format("model_name_or_path: {}\ndatasets: [{}, {}]\noutput_dir: {}\n", tokenizer(),
+                  (temp_ / "pairs.jsonl").string(), (temp_ / "judged.jsonl").string(), out));
+  ASSERT_EQ(weft({"tokenize", (temp_ / "tokenize.yaml").string()}).exit_code, 0);
+  EXPECT_THAT(inspect({out}), HasSubstr("preference pairs: 1; judged good: 1, bad: 1"));
+  const auto title = [&](const char* number) { return inspect({out, "--document", number}); };
+  EXPECT_THAT(title("0"), HasSubstr("targets, chosen over document 1"));
+  EXPECT_THAT(title("1"), HasSubstr("targets, rejected for document 0"));
+  EXPECT_THAT(title("2"), HasSubstr("targets, judged good"));
+  EXPECT_THAT(title("3"), HasSubstr("targets, judged bad"));
+  const Json json = parse_json(inspect({out, "--document", "1", "--json"}), "json");
+  EXPECT_EQ(json["chosen"], 0);
+  EXPECT_EQ(json["rejected"], -1);
+  EXPECT_EQ(json["label"], -1);
+}
+
 TEST_F(Inspect, PagesAreWritten) {
   const std::string page = (temp_ / "page.html").string();
   (void)inspect({shards(), "--document", "3", "--html", page});

@@ -128,7 +128,7 @@ TEST_F(DatasetsTest, JudgedAnswersAreRefusedWithWhatToDo) {
 TEST_F(DatasetsTest, ChosenAnswersAreTrainedLikeAnyOthers) {
   publish_file(files_, folder_ / "p.jsonl", R"({"prompt": "p", "chosen": "c", "rejected": "r"})");
   config_.datasets = {{.path = folder_ / "p.jsonl"}};
-  EXPECT_THAT(refusal(), HasSubstr("holds preference pairs"));
+  EXPECT_THAT(refusal(), HasSubstr((folder_ / "p.jsonl").string() + ": holds preference pairs"));
   config_.datasets[0].preference = "chosen";
   EXPECT_EQ(open(DataPart::kTraining).at(0)->documents(), 1);
 }
