@@ -110,18 +110,19 @@ void LoraAdapters::lay_out() {
   }
 }
 
-at::Tensor LoraAdapters::master_a(std::size_t module) const {
+at::Tensor LoraAdapters::matrix_a(const at::Tensor& values, std::size_t module) const {
   const Place& place = places_[module];
-  return parameters_.value(place.a_entry).narrow(0, place.a_first_row, modules_[module].rank);
+  return parameters_.view(values, place.a_entry)
+      .narrow(0, place.a_first_row, modules_[module].rank);
 }
 
-at::Tensor LoraAdapters::master_b(std::size_t module) const {
-  return parameters_.value(places_[module].b_entry);
+at::Tensor LoraAdapters::matrix_b(const at::Tensor& values, std::size_t module) const {
+  return parameters_.view(values, places_[module].b_entry);
 }
 
 void LoraAdapters::initialise(std::uint64_t seed) {
   for (std::size_t i = 0; i < modules_.size(); ++i) {
-    const at::Tensor a = master_a(i);
+    const at::Tensor a = matrix_a(parameters_.values(), i);
     const double bound = 1.0 / std::sqrt(static_cast<double>(a.size(1)));
     const at::Tensor host = at::empty(a.sizes(), at::TensorOptions(at::kDouble));
     auto* values = host.mutable_data_ptr<double>();
@@ -132,7 +133,7 @@ void LoraAdapters::initialise(std::uint64_t seed) {
       values[j] = (2 * random.uniform() - 1) * bound;
     }
     a.copy_(host);
-    master_b(i).zero_();
+    matrix_b(parameters_.values(), i).zero_();
   }
   refresh();
 }
@@ -168,12 +169,12 @@ std::vector<model::LayerAdapters> LoraAdapters::layers() const {
   return layers;
 }
 
-std::vector<NamedMatrix> LoraAdapters::matrices() const {
+std::vector<NamedMatrix> LoraAdapters::matrices(const at::Tensor& values) const {
   std::vector<NamedMatrix> matrices;
   for (std::size_t i = 0; i < modules_.size(); ++i) {
     const std::string prefix = "base_model.model." + modules_[i].name();
-    matrices.push_back({prefix + ".lora_A.weight", master_a(i)});
-    matrices.push_back({prefix + ".lora_B.weight", master_b(i)});
+    matrices.push_back({prefix + ".lora_A.weight", matrix_a(values, i)});
+    matrices.push_back({prefix + ".lora_B.weight", matrix_b(values, i)});
   }
   return matrices;
 }

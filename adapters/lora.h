@@ -58,8 +58,10 @@ class LoraAdapters {
   /// Brings the compute copies up to date with the masters; call after every change of the masters.
   void refresh();
 
-  /// All matrices with PEFT's names.
-  [[nodiscard]] std::vector<NamedMatrix> matrices() const;
+  /// All matrices with PEFT's names; as views of `values`, another buffer of parameters()' layout,
+  /// where it is given.
+  [[nodiscard]] std::vector<NamedMatrix> matrices() const { return matrices(parameters_.values()); }
+  [[nodiscard]] std::vector<NamedMatrix> matrices(const at::Tensor& values) const;
 
  private:
   /// Where a module's matrices lie.
@@ -71,8 +73,8 @@ class LoraAdapters {
 
   void lay_out();
   void add_group(std::int64_t layer, const std::vector<LoraTarget>& targets);
-  [[nodiscard]] at::Tensor master_a(std::size_t module) const;
-  [[nodiscard]] at::Tensor master_b(std::size_t module) const;
+  [[nodiscard]] at::Tensor matrix_a(const at::Tensor& values, std::size_t module) const;
+  [[nodiscard]] at::Tensor matrix_b(const at::Tensor& values, std::size_t module) const;
   [[nodiscard]] kernels::LoraGroup group(std::int64_t layer,
                                          const std::vector<LoraTarget>& targets) const;
   [[nodiscard]] std::vector<std::size_t> modules_in(std::int64_t layer,

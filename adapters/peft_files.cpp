@@ -139,9 +139,14 @@ LoraAdapters read_peft_adapter(FileSystem& files, const fs::path& folder,
 }
 
 void write_peft_adapter(FileSystem& files, const fs::path& folder, const LoraAdapters& adapters) {
+  write_peft_adapter(files, folder, adapters, adapters.parameters().values());
+}
+
+void write_peft_adapter(FileSystem& files, const fs::path& folder, const LoraAdapters& adapters,
+                        const at::Tensor& values) {
   std::map<std::string, at::Tensor> host;
   std::vector<model::TensorSpec> specs;
-  for (const NamedMatrix& matrix : adapters.matrices()) {
+  for (const NamedMatrix& matrix : adapters.matrices(values)) {
     host[matrix.name] = matrix.view.to(at::kCPU).to(at::kFloat).contiguous();
     specs.push_back({matrix.name,
                      model::DType::kFloat32,

@@ -15,5 +15,9 @@ namespace weft::adapters {
 /// Writes both files into `folder`, which exists (a PublishedFolder's, usually) and holds neither;
 /// synced. Matrices are written as fp32, PEFT's own choice for a trained adapter.
 void write_peft_adapter(FileSystem& files, const fs::path& folder, const LoraAdapters& adapters);
+/// The same with the numbers of `values`, a buffer of the adapters' layout, on any device: they may
+/// be trained on meanwhile.
+void write_peft_adapter(FileSystem& files, const fs::path& folder, const LoraAdapters& adapters,
+                        const at::Tensor& values);
 
 }  // namespace weft::adapters

@@ -23,6 +23,12 @@ PhaseObserver& observer() {
 
 void set_phase_observer(PhaseObserver next) { observer() = std::move(next); }
 
+void tell_phase_observer(const std::string& phase, std::int64_t step) {
+  if (observer()) {
+    observer()(phase, step);
+  }
+}
+
 Watchdog::Watchdog(std::string name, std::chrono::milliseconds limit, Expired expired)
     : name_(std::move(name)), limit_(limit), expired_(std::move(expired)) {
   if (!expired_) {
@@ -54,9 +60,7 @@ void Watchdog::enter(std::string phase, std::int64_t step) {
     step_ = step;
     since_ = std::chrono::steady_clock::now();
   }
-  if (observer()) {
-    observer()(phase, step);
-  }
+  tell_phase_observer(phase, step);
 }
 
 void Watchdog::tick() {

@@ -14,6 +14,9 @@ namespace weft::distributed {
 /// programs that follow or disturb a run from outside, as the tests of faults do.
 using PhaseObserver = std::function<void(const std::string& phase, std::int64_t step)>;
 void set_phase_observer(PhaseObserver observer);
+/// Tells the observer of a phase that begins beside the watched one, on a thread of its own:
+/// "writing" and "publishing" a checkpoint.
+void tell_phase_observer(const std::string& phase, std::int64_t step);
 
 /// Ends a process that is stuck where no collective's timeout finds it: the thread of this class
 /// looks whether the present phase has gone on for longer than the limit without a tick.

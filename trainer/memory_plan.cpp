@@ -38,12 +38,16 @@ std::int64_t attention_bytes(const model::Qwen3Config& config, std::int64_t leng
   return length * (heads * config.head_dim + config.num_attention_heads) * wide;
 }
 
-std::int64_t trained_bytes(Trainable& trainable, at::ScalarType dtype) {
+std::int64_t trained_bytes(Trainable& trainable, const RunConfig& config, at::ScalarType dtype,
+                           c10::DeviceType device) {
   const at::Tensor& values = trainable.parameters().values();
   const auto master = static_cast<std::int64_t>(values.nbytes());
   // A full run's copies in the compute type are the weights.
   const bool copies = !trainable.trains_weights() && values.scalar_type() != dtype;
-  return 4 * master +
+  // What a checkpoint is written from meanwhile is on the host.
+  const bool staged = device == at::kCPU && config.async_save && config.save_strategy != "no" &&
+                      !trainable.trains_weights();
+  return (staged ? 7 : 4) * master +
          (copies ? values.numel() * static_cast<std::int64_t>(c10::elementSize(dtype)) : 0);
 }
 
@@ -74,7 +78,7 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
 
   MemoryPlan plan;
   plan.weights = weight_bytes(*trainable, dtype, batch.base_shares);
-  plan.trained = trained_bytes(*trainable, dtype);
+  plan.trained = trained_bytes(*trainable, config, dtype, device);
   const model::PackedBatch longest =
       longest_batch(batch.documents, config.max_length, shape.vocab_size);
   // The first pass finds out how much it needs, block by block; from the second on it is one block.

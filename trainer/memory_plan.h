@@ -11,8 +11,9 @@ namespace weft::trainer {
 
 /// The memory of a training run, in bytes, by what it is for.
 struct MemoryPlan {
-  std::int64_t weights = 0;      ///< as the passes read them; nothing extra where they are masters
-  std::int64_t trained = 0;      ///< fp32 masters, gradients, both moments, copy for the passes
+  std::int64_t weights = 0;  ///< as the passes read them; nothing extra where they are masters
+  std::int64_t trained =
+      0;  ///< fp32 masters, gradients, both moments, copies for the passes and to save
   std::int64_t activations = 0;  ///< kept from the forward pass for the backward pass
   std::int64_t workspace = 0;    ///< temporaries: logits, gradients, attention, RoPE tables
 

@@ -51,7 +51,8 @@ constexpr const char* kNeitherKeys[] = {"model_name_or_path",
                                         "ddp_backend",
                                         "shard_base",
                                         "ddp_timeout",
-                                        "max_restarts_without_progress"};
+                                        "max_restarts_without_progress",
+                                        "async_save"};
 
 void add_missing(const RunConfig& c, std::vector<std::string>& problems) {
   if (c.model_name_or_path.empty()) {

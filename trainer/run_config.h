@@ -88,6 +88,7 @@ struct RunConfig {
   std::optional<std::int64_t> eval_steps;  ///< not set: save_steps
   std::string save_strategy = "steps";     ///< no | steps | epoch
   std::int64_t save_steps = 500;
+  bool async_save = true;
   std::optional<std::int64_t> save_total_limit;
   std::string metric_for_best_model = "eval_loss";  ///< eval_loss | eval_exact_match
   bool load_best_model_at_end = false;

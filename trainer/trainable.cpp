@@ -28,8 +28,8 @@ class LoraTrainable final : public Trainable {
   void refresh() override { adapters_.refresh(); }
   std::int64_t adapter_parameters() const override { return adapters_.parameters().count(); }
   bool trains_weights() const override { return false; }
-  void save(FileSystem& files, const fs::path& folder) override {
-    adapters::write_peft_adapter(files, folder, adapters_);
+  void save(FileSystem& files, const fs::path& folder, const at::Tensor& values) override {
+    adapters::write_peft_adapter(files, folder, adapters_, values);
   }
 
  private:
@@ -68,10 +68,10 @@ class FullTrainable final : public Trainable {
     }
   }
 
-  void save(FileSystem& files, const fs::path& folder) override {
+  void save(FileSystem& files, const fs::path& folder, const at::Tensor& values) override {
     std::map<std::string, at::Tensor> views;
     std::vector<model::TensorSpec> specs;
-    for (const auto& named : model::named_weights(masters_, config_)) {
+    for (const auto& named : model::named_weights(views_of(values), config_)) {
       views[named.name] = named.view;
       specs.push_back(
           {named.name, stored_dtype_, {named.view.sizes().begin(), named.view.sizes().end()}});
@@ -101,14 +101,15 @@ class FullTrainable final : public Trainable {
       return at::Tensor();
     });
     parameters_.allocate(at::kFloat, device);
-    const auto views = [&](auto&& view_of) {
-      std::size_t next = 0;
-      return model::make_weights(config_, [&](const std::string&, const std::vector<std::int64_t>&,
-                                              bool) { return view_of(next++); });
-    };
-    masters_ = views([&](std::size_t i) { return parameters_.value(i); });
-    gradients_ = views([&](std::size_t i) { return parameters_.gradient(i); });
+    masters_ = views_of(parameters_.values());
+    gradients_ = views_of(parameters_.gradients());
     weights_ = dtype == at::kFloat ? masters_ : model::allocate_weights(config_, dtype, device);
+  }
+
+  [[nodiscard]] model::Weights views_of(const at::Tensor& flat) const {
+    std::size_t next = 0;
+    return model::make_weights(config_, [&](const std::string&, const std::vector<std::int64_t>&,
+                                            bool) { return parameters_.view(flat, next++); });
   }
 
   fs::path base_folder_;

@@ -23,8 +23,10 @@ class Trainable {
   [[nodiscard]] virtual std::int64_t adapter_parameters() const = 0;
   [[nodiscard]] virtual bool trains_weights() const = 0;
   /// Writes what was trained into `folder` in the form other tools read: PEFT's two files, or a
-  /// whole Hugging Face checkpoint. Files are synced; the folder holds none of them yet.
-  virtual void save(FileSystem& files, const fs::path& folder) = 0;
+  /// whole Hugging Face checkpoint. Files are synced; the folder holds none of them yet. The
+  /// numbers are those of `values`: parameters()' own, or a copy of them, with which it may be
+  /// called while training goes on.
+  virtual void save(FileSystem& files, const fs::path& folder, const at::Tensor& values) = 0;
 };
 
 /// Loads the base and builds what the config asks for: new adapters, given ones to go on with, or

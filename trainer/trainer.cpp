@@ -250,6 +250,8 @@ RunResult Trainer::run() {
   if (result.end == RunEnd::kStoppedBySignal && last_saved_ != state_.step) {
     save_checkpoint();
   }
+  session_->together(
+      "saving", [this] { saving_.wait(); }, state_.step);
   if (session_->size() > 1) {
     log_debug("rank {} has sent {} bytes to the others", session_->rank(),
               session_->group().bytes_sent());

@@ -14,6 +14,7 @@
 #include "data/loader.h"
 #include "data/tokenizer.h"
 #include "distributed/session.h"
+#include "trainer/background_task.h"
 #include "trainer/checkpoint.h"
 #include "trainer/checkpoint_find.h"
 #include "trainer/evaluate.h"
@@ -71,6 +72,13 @@ class Trainer {
     bool updated = false;
   };
   struct Interval;
+  /// What a checkpoint is written from, by rank 0: a copy on the host, or the tensors themselves.
+  struct StagedCheckpoint {
+    TrainerState state;
+    at::Tensor values;
+    at::Tensor moment1;
+    at::Tensor moment2;
+  };
 
   void prepare();
   void open_data();
@@ -104,7 +112,9 @@ class Trainer {
   /// Whether to stop early.
   bool evaluate_now();
   void save_checkpoint();
+  void stage_checkpoint();
   void write_checkpoint();
+  [[nodiscard]] bool saves_meanwhile() const;
   [[nodiscard]] fs::path write_final();
   [[nodiscard]] double epoch_now() const;
   [[nodiscard]] double model_flops(const std::vector<data::MicroBatch>& micro) const;
@@ -136,6 +146,8 @@ class Trainer {
   std::chrono::steady_clock::time_point last_straggler_warning_{};
   std::string datasets_signature_;
   std::string summary_;
+  StagedCheckpoint staged_;
+  BackgroundTask saving_{"saving a checkpoint"};  ///< last: it uses the rest
 };
 
 }  // namespace weft::trainer

@@ -98,22 +98,37 @@ void Trainer::load_tensors(const fs::path& folder, bool moments) {
   trainable_->refresh();
 }
 
+// The copy is small beside the base for an adapter, and as large as the model where that is
+// trained.
+bool Trainer::saves_meanwhile() const {
+  return config_.async_save && !trainable_->trains_weights();
+}
+
 void Trainer::save_checkpoint() {
   const TracePhase phase("saving");
   check_in_step();
   session_->together(
       "saving",
       [this] {
-        if (session_->is_main()) {
+        if (!session_->is_main()) {
+          return;
+        }
+        saving_.wait();
+        stage_checkpoint();
+        if (!saves_meanwhile()) {
           write_checkpoint();
         }
       },
       state_.step);
+  // Begun when all ranks have come here: what fails on one of them leaves nothing half done.
+  if (session_->is_main() && saves_meanwhile()) {
+    saving_.start([this] { write_checkpoint(); });
+  }
   last_saved_ = state_.step;
 }
 
 // By rank 0, for all.
-void Trainer::write_checkpoint() {
+void Trainer::stage_checkpoint() {
   const data::LoaderState at = loader_->state();
   state_.loader_epoch = at.epoch;
   state_.loader_batch = at.batch;
@@ -121,24 +136,43 @@ void Trainer::write_checkpoint() {
   state_.counters["updates"] = optimizer_->steps();
   state_.counters["micro_batches_per_step"] = micro_batches_per_step();
   state_.log_history = metrics_->history();
-  CheckpointWriter writer(files_, config_.output_dir, state_.step);
-  trainable_->save(writer.files(), writer.folder());
-  const std::vector<std::pair<const char*, at::Tensor>> flats = {
-      {"values", trainable_->parameters().values().to(at::kCPU)},
-      {"moment1", optimizer_->moment1().to(at::kCPU)},
-      {"moment2", optimizer_->moment2().to(at::kCPU)}};
+  staged_.state = state_;
+  const auto stage = [this](const at::Tensor& from, at::Tensor& to) {
+    if (!saves_meanwhile()) {
+      to = from.to(at::kCPU);
+      return;
+    }
+    if (!to.defined()) {
+      to = at::empty(from.sizes(), from.options().device(at::kCPU));
+    }
+    to.copy_(from);
+  };
+  stage(trainable_->parameters().values(), staged_.values);
+  stage(optimizer_->moment1(), staged_.moment1);
+  stage(optimizer_->moment2(), staged_.moment2);
+}
+
+// From what is staged alone: training may go on beside it.
+void Trainer::write_checkpoint() {
+  const TrainerState& state = staged_.state;
+  distributed::tell_phase_observer("writing", state.step);
+  CheckpointWriter writer(files_, config_.output_dir, state.step);
+  trainable_->save(writer.files(), writer.folder(), staged_.values);
   std::vector<model::TensorBytes> tensors;
-  for (const auto& [name, flat] : flats) {
+  for (const auto& [name, flat] : {std::pair<const char*, at::Tensor>{"values", staged_.values},
+                                   {"moment1", staged_.moment1},
+                                   {"moment2", staged_.moment2}}) {
     tensors.push_back({flat_spec(name, flat),
                        {static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()}});
   }
   writer.add_tensors(kOptimizerFile, tensors);
-  const fs::path folder = writer.commit(state_);
+  distributed::tell_phase_observer("publishing", state.step);
+  const fs::path folder = writer.commit(state);
   log_debug("saved {}", folder.string());
   if (config_.save_total_limit) {
-    const bool has_best = state_.best.value.has_value();
+    const bool has_best = state.best.value.has_value();
     keep_checkpoints(files_, config_.output_dir, *config_.save_total_limit,
-                     has_best ? std::optional<std::int64_t>(state_.best.step) : std::nullopt);
+                     has_best ? std::optional<std::int64_t>(state.best.step) : std::nullopt);
   }
 }
 
@@ -152,7 +186,7 @@ fs::path Trainer::write_final() {
   }
   const fs::path folder = fs::path(config_.output_dir) / "final";
   PublishedFolder published(files_, folder);
-  trainable_->save(files_, published.path());
+  trainable_->save(files_, published.path(), trainable_->parameters().values());
   // The name must be free: an earlier result steps aside, and goes once the new one is in place.
   const fs::path aside = fs::path(config_.output_dir) / ".final.old";
   files_.remove_all(aside);

@@ -32,6 +32,7 @@ Trainer::GlobalBatch Trainer::next_global_batch() {
   GlobalBatch batch;
   std::exception_ptr failed;
   try {
+    saving_.check();
     const data::LoaderState at = loader_->state();
     batch.count =
         std::min(micro_batches_per_step(), loader_->batches_in_epoch(at.epoch) - at.batch);

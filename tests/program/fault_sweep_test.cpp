@@ -14,9 +14,10 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // A run that takes up the checkpoint of step 1, saves that of step 2, removes the first and
-// replaces the final adapter: every kind of change that a run makes.
-std::vector<std::string> run_of(const fs::path& out) {
-  return train_arguments(out, {"save_total_limit=1"});
+// replaces the final adapter: every kind of change that a run makes. It waits for its checkpoints:
+// strace counts the calls of each thread for itself.
+std::vector<std::string> run_of(const fs::path& out, const std::string& async = "false") {
+  return train_arguments(out, {"save_total_limit=1", "async_save=" + async});
 }
 
 class FaultSweep : public ::testing::TestWithParam<const char*> {
@@ -84,6 +85,22 @@ TEST_P(FaultSweep, KilledAtAnyCallTheNextRunEndsTheSame) {
     ASSERT_NE(killed.exit_code, 0) << "not killed at call " << call;
     expect_recovery(out, fmt::format("killed at call {} of {}", call, calls));
   }
+}
+
+// The first thread that comes to its n-th call takes the whole process with it.
+TEST_P(FaultSweep, KilledAtAnyCallOfAThreadThatWritesMeanwhile) {
+  int killed = 0;
+  for (int call = 1;; ++call) {
+    const fs::path out = fresh();
+    const ProcessResult result =
+        traced(fmt::format("signal=KILL:when={}", call), run_of(out, "true"));
+    if (result.exit_code == 0) {
+      break;  // no thread makes so many
+    }
+    ++killed;
+    expect_recovery(out, fmt::format("killed at a thread's call {}", call));
+  }
+  EXPECT_GT(killed, 2);
 }
 
 TEST_P(FaultSweep, RefusedAtAnyCallTheRunSaysSoAndTheNextEndsTheSame) {

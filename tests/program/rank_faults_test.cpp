@@ -56,15 +56,13 @@ TEST_P(Killed, TheOthersLeaveAtOnceAndTheSameCommandGoesOn) {
   EXPECT_EQ(content(temp / "out/final/adapter_model.safetensors"),
             content(temp / "whole/final/adapter_model.safetensors"));
 }
-INSTANTIATE_TEST_SUITE_P(Phases, Killed,
-                         ::testing::Values(Death{"loading", -1, 1}, Death{"data", 3, 1},
-                                           Death{"step", 3, 1}, Death{"gradients", 3, 2},
-                                           Death{"optimizer", 3, 1}, Death{"evaluation", 4, 1},
-                                           Death{"saving", 4, 1}, Death{"saving", 4, 0},
-                                           Death{"step", 3, 0}, Death{"gradients", 3, 0}),
-                         [](const auto& info) {
-                           return fmt::format("{}Rank{}", info.param.phase, info.param.rank);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Phases, Killed,
+    ::testing::Values(Death{"loading", -1, 1}, Death{"data", 3, 1}, Death{"step", 3, 1},
+                      Death{"gradients", 3, 2}, Death{"optimizer", 3, 1}, Death{"evaluation", 4, 1},
+                      Death{"saving", 4, 1}, Death{"saving", 4, 0}, Death{"writing", 4, 0},
+                      Death{"publishing", 4, 0}, Death{"step", 3, 0}, Death{"gradients", 3, 0}),
+    [](const auto& info) { return fmt::format("{}Rank{}", info.param.phase, info.param.rank); });
 
 TEST(RankFaults, AFailureToSaveOnOneRankIsOneErrorOnAllAndNothingIsCommitted) {
   const TempFolder temp;
@@ -73,6 +71,45 @@ TEST(RankFaults, AFailureToSaveOnOneRankIsOneErrorOnAllAndNothingIsCommitted) {
   EXPECT_THAT(result.err, HasSubstr("rank 1: injected: no space left on device"));
   EXPECT_TRUE(fs::exists(temp / "out/checkpoint-000002"));
   EXPECT_FALSE(fs::exists(temp / "out/final"));
+  EXPECT_THAT(leftovers(temp / "out"), ::testing::IsEmpty());
+}
+
+TEST(RankFaults, AFailureToWriteWhileTrainingGoesOnIsOneErrorOnAll) {
+  const TempFolder temp;
+  const ProcessResult result =
+      run_ranks(2, ranked_run(temp / "out"), {.fault = "0:4:publishing:throw"}, 3);
+  EXPECT_THAT(result.err, HasSubstr("rank 0: injected: no space left on device"));
+  EXPECT_TRUE(fs::exists(temp / "out/checkpoint-000002"));
+  EXPECT_FALSE(fs::exists(temp / "out/checkpoint-000004"));
+  EXPECT_FALSE(fs::exists(temp / "out/final"));
+  EXPECT_THAT(leftovers(temp / "out"), ::testing::IsEmpty());
+}
+
+// Everything but the manifest of step 4 is on the disk.
+TEST(RankFaults, OneKilledWhileItWritesACheckpointGoesOnFromTheOneBefore) {
+  const TempFolder temp;
+  RankedProgram program(1, ranked_run(temp / "out"), {.fault = "*:4:publishing:kill"});
+  EXPECT_EQ(program.wait_all()[0].signal, SIGKILL);
+  EXPECT_FALSE(leftovers(temp / "out").empty());
+  const ProcessResult next = run_ranks(1, ranked_run(temp / "out"));
+  EXPECT_THAT(next.err, HasSubstr("checkpoint-000002 (step 2)"));
+  EXPECT_THAT(leftovers(temp / "out"), ::testing::IsEmpty());
+  run_ranks(1, ranked_run(temp / "whole"));
+  EXPECT_EQ(content(temp / "out/final/adapter_model.safetensors"),
+            content(temp / "whole/final/adapter_model.safetensors"));
+}
+
+TEST(RankFaults, ToldToStopWhileACheckpointIsWrittenBothAreKept) {
+  const TempFolder temp;
+  RankedProgram program(1, ranked_run(temp / "out", {"max_steps=60"}),
+                        {.fault = "*:2:publishing:sleep400"});
+  ASSERT_TRUE(wait_for_steps(program.rank(0), temp / "out", 3));
+  program.rank(0).send(SIGTERM);
+  const ProcessResult result = program.wait_all()[0];
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(fs::exists(temp / "out/checkpoint-000002/MANIFEST.json"));
+  EXPECT_THAT(run_ranks(1, ranked_run(temp / "out", {"max_steps=60"})).err,
+              HasSubstr("resuming from"));
   EXPECT_THAT(leftovers(temp / "out"), ::testing::IsEmpty());
 }
 
