@@ -107,7 +107,7 @@ std::int64_t read_int_attribute(const Hdf5Handle& file, const char* name, const 
   const Hdf5Handle attribute = scalar_attribute(file, name, path);
   const Hdf5Handle type =
       hdf5_handle(H5Aget_type(attribute.id()), H5Tclose, path, "cannot read an attribute");
-  if (H5Tget_class(type.id()) != H5T_INTEGER) {
+  if (!detail::is_plain_integer(type)) {
     fail_data("{}: attribute '{}' is not an integer", path.string(), name);
   }
   std::int64_t value = 0;
@@ -135,6 +135,13 @@ std::string read_string_attribute(const Hdf5Handle& file, const char* name, cons
 }
 
 namespace detail {
+
+bool is_plain_integer(const Hdf5Handle& type) {
+  const std::size_t bytes = H5Tget_size(type.id());
+  return H5Tget_class(type.id()) == H5T_INTEGER &&
+         (bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8) &&
+         H5Tget_precision(type.id()) == 8 * bytes && H5Tget_offset(type.id()) == 0;
+}
 
 void write_vector(const Hdf5Handle& file, const char* name, const void* values, std::size_t size,
                   hid_t stored, hid_t memory, bool compress, const fs::path& path) {

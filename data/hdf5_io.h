@@ -80,6 +80,9 @@ struct Hdf5Vector {
 };
 
 namespace detail {
+/// Whether a type is an integer of 1, 2, 4 or 8 bytes, all of whose bits count. HDF5 1.10.8 reads
+/// past its buffers when it converts others, and files with such types are damaged files.
+[[nodiscard]] bool is_plain_integer(const Hdf5Handle& type);
 [[nodiscard]] Hdf5Vector open_vector(const Hdf5Handle& file, const char* name, hid_t stored,
                                      std::string_view type_name, const fs::path& path);
 void read_vector(const Hdf5Vector& vector, std::int64_t offset, std::int64_t count, hid_t memory,

@@ -145,11 +145,10 @@ Storage checked_storage(const Hdf5Handle& dataset, const std::string& name,
 std::size_t integer_bytes(const Hdf5Handle& dataset, const char* name, const fs::path& path) {
   const Hdf5Handle type =
       hdf5_handle(H5Dget_type(dataset.id()), H5Tclose, path, "cannot read a dataset's type");
-  const std::size_t bytes = H5Tget_size(type.id());
-  if (H5Tget_class(type.id()) != H5T_INTEGER || bytes == 0 || bytes > 8) {
-    fail_data("{}: dataset '{}' does not hold integers of at most 8 bytes", path.string(), name);
+  if (!detail::is_plain_integer(type)) {
+    fail_data("{}: dataset '{}' does not hold integers of 1, 2, 4 or 8 bytes", path.string(), name);
   }
-  return bytes;
+  return H5Tget_size(type.id());
 }
 
 }  // namespace

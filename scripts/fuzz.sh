@@ -40,7 +40,7 @@ for target in "${targets[@]}"; do
   mkdir -p "$build/corpus/$target"
   log=$build/$target.log
   # SentencePiece and HDF5 keep global tables to the end: no search for leaks. HDF5 asks for what a damaged file says, and takes no for an answer.
-  if ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 "$build/weft_fuzz_$target" -max_total_time="$seconds" -timeout=10 -seed="${WEFT_FUZZ_SEED:-0}" \
+  if ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:suppressions=$root/tests/fuzz/address_sanitizer.txt" "$build/weft_fuzz_$target" -max_total_time="$seconds" -timeout=10 -seed="${WEFT_FUZZ_SEED:-0}" \
     -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -artifact_prefix="$build/findings/$target-" \
     "$build/corpus/$target" "$root/tests/fuzz/corpus/$target" >"$log" 2>&1; then
     result=ok
