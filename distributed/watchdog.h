@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -34,6 +35,9 @@ class Watchdog {
   Watchdog& operator=(const Watchdog&) = delete;
   ~Watchdog();
 
+  /// From now on also ends a process that is still there so long after `told` first says that it is
+  /// to stop: a launcher would kill it then. `told` is asked on the watchdog's thread. Called once.
+  void stop_after(std::function<bool()> told, std::chrono::milliseconds grace);
   /// A new phase begins: "setup", "data", "step", "gradients", "evaluation", "saving", "leaving".
   void enter(std::string phase, std::int64_t step = -1);
   /// The phase makes progress.
@@ -42,16 +46,21 @@ class Watchdog {
   [[nodiscard]] std::string where() const;
 
  private:
+  using Time = std::chrono::steady_clock::time_point;
   void run();
+  [[nodiscard]] std::string report_at(Time now);
 
   std::string name_;
   std::chrono::milliseconds limit_;
   Expired expired_;
+  std::function<bool()> told_;
+  std::chrono::milliseconds grace_{0};
+  std::optional<Time> told_at_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::string phase_ = "setup";
   std::int64_t step_ = -1;
-  std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
+  Time since_ = std::chrono::steady_clock::now();
   bool stop_ = false;
   std::thread thread_;  ///< last: starts when all else is in place
 };

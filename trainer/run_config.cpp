@@ -52,6 +52,7 @@ constexpr const char* kNeitherKeys[] = {"model_name_or_path",
                                         "shard_base",
                                         "ddp_timeout",
                                         "max_restarts_without_progress",
+                                        "stop_timeout",
                                         "async_save"};
 
 void add_missing(const RunConfig& c, std::vector<std::string>& problems) {

@@ -318,6 +318,11 @@ void add_rank_keys(Schema& schema, RunConfig& c) {
   schema.add_number("ddp_timeout", &c.ddp_timeout, {0.1, 1e6},
                     "Seconds that a rank waits for another, when they meet and at each exchange, "
                     "before it leaves with exit code 5. It must be longer than the longest save.");
+  schema.add_optional_number(
+      "stop_timeout", &c.stop_timeout, {0.1, 1e6},
+      "Seconds after SIGTERM in which a rank must have saved and left; it leaves with exit code 5 "
+      "then, as where another rank hangs. A little less than what the launcher waits before it "
+      "kills (torchrun: 30). Not set: as long as it takes.");
   schema.add_int("max_restarts_without_progress", &c.max_restarts_without_progress, {1, 1e6},
                  "After so many restarts by the launcher without a new checkpoint the run ends "
                  "with exit code 6.");

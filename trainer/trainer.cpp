@@ -33,6 +33,11 @@ Trainer::Trainer(FileSystem& files, RunConfig config, distributed::Session* sess
       session_(session == nullptr ? own_session_.get() : session) {
   // Cheap things first: a wrong path or data set must not cost the time that loading the weights
   // takes, and ranks that differ are found before anything is loaded.
+  if (config_.stop_timeout) {
+    session_->watchdog().stop_after(
+        &StopSignals::requested,
+        std::chrono::milliseconds(static_cast<std::int64_t>(*config_.stop_timeout * 1000)));
+  }
   session_->together("setup", [this] { prepare(); });
   session_->compare(fingerprints());
   session_->main_first("data", [this] { open_data(); });

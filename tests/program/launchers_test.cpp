@@ -126,6 +126,19 @@ TEST_F(Torchrun, ToldToStopItsRanksSaveAndNoProcessIsLeft) {
   EXPECT_THAT(leftovers(temp_ / "out"), ::testing::IsEmpty());
 }
 
+// Rank 1 is in a loop that no signal ends; torchrun would kill it after half a minute.
+TEST_F(Torchrun, ToldToStopARankThatHangsLeavesBeforeItIsKilled) {
+  const auto arguments = training(temp_ / "out", {"max_steps=5000", "stop_timeout=1"});
+  Process launcher(with_torchrun({}, WEFT_FAULTY_PROGRAM, arguments, {"WEFT_FAULT=1:4:step:loop"}));
+  ASSERT_TRUE(wait_for_steps(launcher, temp_ / "out", 3));
+  launcher.send(SIGTERM);
+  const ProcessResult result = launcher.wait();
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_THAT(result.err, HasSubstr("told to stop 1.0 s ago (stop_timeout)"));
+  EXPECT_TRUE(is_gone((temp_ / "out").string()));
+  EXPECT_TRUE(fs::exists(temp_ / "out/checkpoint-000003/MANIFEST.json"));
+}
+
 TEST(Mpirun, TrainsAsRanksStartedByHandDo) {
   if (run_process({"sh", "-c", "command -v mpirun"}).exit_code != 0) {
     GTEST_SKIP() << "needs mpirun: Debian's openmpi-bin";

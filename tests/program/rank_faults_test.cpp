@@ -113,6 +113,42 @@ TEST(RankFaults, ToldToStopWhileACheckpointIsWrittenBothAreKept) {
   EXPECT_THAT(leftovers(temp / "out"), ::testing::IsEmpty());
 }
 
+// Rank 1 hangs where no signal gets it out; ddp_timeout is half an hour.
+TEST(RankFaults, ARankThatHangsWhenAllAreToldToStopLeavesByItself) {
+  const TempFolder temp;
+  const auto arguments = ranked_run(temp / "out", {"stop_timeout=0.7"});
+  RankedProgram program(2, arguments, {.fault = "1:3:step:loop"});
+  ASSERT_TRUE(wait_for_steps(program.rank(0), temp / "out", 2));
+  for (const int rank : {0, 1}) {
+    program.rank(rank).send(SIGTERM);
+  }
+  const auto results = program.wait_all();
+  EXPECT_EQ(results[0].exit_code, 5) << results[0].err;
+  EXPECT_EQ(results[1].exit_code, 5) << results[1].err;
+  EXPECT_THAT(results[1].err, HasSubstr("told to stop 0.7 s ago (stop_timeout) and still in step "
+                                        "3, phase step"));
+  EXPECT_THAT(run_ranks(2, arguments).err, HasSubstr("checkpoint-000002 (step 2)"));
+}
+
+// As a launcher does: SIGTERM to all, SIGKILL after a while to whoever is left. Rank 1 can't obey.
+TEST(RankFaults, WhoIgnoresSigtermIsKilledAndTheOtherSaysWhom) {
+  const TempFolder temp;
+  RankedProgram program(2, ranked_run(temp / "out"), {.fault = "1:3:step:stop"});
+  ASSERT_TRUE(wait_for_steps(program.rank(0), temp / "out", 2));
+  for (const int rank : {0, 1}) {
+    program.rank(rank).send(SIGTERM);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  EXPECT_TRUE(program.rank(0).running()) << "it waits for rank 1, to save with it";
+  program.rank(1).send(SIGKILL);
+  const auto results = program.wait_all();
+  EXPECT_EQ(results[1].signal, SIGKILL);
+  EXPECT_EQ(results[0].exit_code, 5) << results[0].err;
+  EXPECT_THAT(results[0].err, HasSubstr("lost rank 1"));
+  EXPECT_THAT(leftovers(temp / "out"), ::testing::IsEmpty());
+  EXPECT_THAT(run_ranks(2, ranked_run(temp / "out")).err, HasSubstr("checkpoint-000002 (step 2)"));
+}
+
 TEST(RankFaults, AStoppedRankIsNamedAfterTheTimeoutAndLeavesCleanlyWhenItGoesOn) {
   const TempFolder temp;
   RankedProgram program(2, ranked_run(temp / "out", {"ddp_timeout=1"}), {.fault = "1:3:step:stop"});
