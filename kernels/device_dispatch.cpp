@@ -40,10 +40,10 @@ bool has_code_for(c10::DeviceIndex device) {
 }  // namespace
 
 bool runs_on_device_kernels(const at::Tensor& tensor) {
-  const bool takes =
-      tensor.is_cuda() &&
-      (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16) &&
-      has_code_for(tensor.get_device());
+  const bool takes = tensor.is_cuda() &&
+                     (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16 ||
+                      tensor.scalar_type() == at::kFloat8_e4m3fn) &&
+                     has_code_for(tensor.get_device());
   if (takes) {
     c10::cuda::set_device(tensor.get_device());
   }

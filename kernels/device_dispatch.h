@@ -15,7 +15,8 @@ inline constexpr bool kHasDeviceKernels = true;
 inline constexpr bool kHasDeviceKernels = false;
 #endif
 
-/// Whether the hand-written CUDA kernels take tensors like this one: fp32 or bf16 on a CUDA device.
+/// Whether the hand-written CUDA kernels take tensors like this one: fp32, bf16 or e4m3 on a CUDA
+/// device.
 /// Makes that device the current one.
 bool runs_on_device_kernels(const at::Tensor& tensor);
 

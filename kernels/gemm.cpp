@@ -85,8 +85,10 @@ void multiply_widened(const at::Tensor& out, const at::Tensor& a, const at::Tens
 
 void gemm(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, Arena& scratch,
           bool accumulate, double alpha) {
-  const auto is_bf16 = [](const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; };
-  const bool widened = scratch.planned_for() == at::kCPU && (is_bf16(a) || is_bf16(b));
+  const auto is_narrow = [](const at::Tensor& x) {
+    return x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kFloat8_e4m3fn;
+  };
+  const bool widened = scratch.planned_for() == at::kCPU && (is_narrow(a) || is_narrow(b));
   if (a.size(1) != b.size(0) || out.size(0) != a.size(0) || out.size(1) != b.size(1) ||
       (a.scalar_type() != b.scalar_type() && !widened)) {
     fail_internal("gemm of {} by {} into {}", describe(a), describe(b), describe(out));

@@ -47,20 +47,23 @@ void backward_aten(const at::Tensor& dy, const at::Tensor& y, const at::Tensor& 
 // These return whether the CUDA kernels took the rows.
 bool forward_on_device(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
                        double eps, const at::Tensor& y, const at::Tensor& rstd,
-                       const at::Tensor& normalized) {
+                       const at::Tensor& normalized, const Fp8Rows& quantized) {
   if constexpr (kHasDeviceKernels) {
     return runs_on_device_kernels(x) &&
-           cuda::rms_norm_forward({.element = element_of(x),
-                                   .x = device_inout(x, "x"),
-                                   .delta = device_in(delta, "delta"),
-                                   .weight = device_in(weight, "weight"),
-                                   .y = device_out(y, "y"),
-                                   .rstd = device_out<float>(rstd, "rstd"),
-                                   .normalized = device_out(normalized, "normalized"),
-                                   .rows = x.size(0),
-                                   .width = x.size(1),
-                                   .eps = static_cast<float>(eps)},
-                                  stream_of(x));
+           cuda::rms_norm_forward(
+               {.element = element_of(x),
+                .x = device_inout(x, "x"),
+                .delta = device_in(delta, "delta"),
+                .weight = device_in(weight, "weight"),
+                .y = device_out(y, "y"),
+                .rstd = device_out<float>(rstd, "rstd"),
+                .normalized = device_out(normalized, "normalized"),
+                .fp8_values = device_out<std::uint8_t>(quantized.values, "fp8_values"),
+                .fp8_scales = device_out<float>(quantized.scales, "fp8_scales"),
+                .rows = x.size(0),
+                .width = x.size(1),
+                .eps = static_cast<float>(eps)},
+               stream_of(x));
   }
   return false;
 }
@@ -97,7 +100,7 @@ bool backward_on_device(const at::Tensor& dy, const at::Tensor& y, const at::Ten
 
 void add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
                           double eps, const at::Tensor& y, const at::Tensor& rstd,
-                          const at::Tensor& normalized) {
+                          const at::Tensor& normalized, const Fp8Rows& quantized) {
   const at::ScalarType dtype = x.scalar_type();
   check_tensor(x, {x.size(0), weight.numel()}, dtype, "rms_norm x");
   check_tensor(weight, {x.size(1)}, dtype, "rms_norm weight");
@@ -109,13 +112,20 @@ void add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const at
   if (normalized.defined()) {
     check_tensor(normalized, x.sizes(), dtype, "rms_norm normalized");
   }
+  if (quantized.defined()) {
+    check_fp8_rows(quantized, x.sizes(), "rms_norm values", "rms_norm scales");
+  }
   log_traffic("norm", {x, delta, weight},
-              {delta.defined() ? x : at::Tensor(), y, rstd, normalized});
-  if (forward_on_device(x, delta, weight, eps, y, rstd, normalized)) {
+              {delta.defined() ? x : at::Tensor(), y, rstd, normalized, quantized.values,
+               quantized.scales});
+  if (forward_on_device(x, delta, weight, eps, y, rstd, normalized, quantized)) {
     return;
   }
   const auto forward = runs_on_cpu_loops(x) ? detail::add_rms_norm_forward_cpu : forward_aten;
   forward(x, delta, weight, eps, y, rstd, normalized);
+  if (quantized.defined()) {
+    detail::quantize_rows_without_log(y, {}, quantized);
+  }
 }
 
 void rms_norm_backward(const at::Tensor& dy, const at::Tensor& y, const at::Tensor& normalized,

@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "kernels/fp8.h"
+
 namespace weft::kernels {
 
 // RMSNorm over the last dimension (Zhang & Sennrich, 2019): y = x / sqrt(mean(x^2) + eps) * weight.
@@ -9,11 +11,11 @@ namespace weft::kernels {
 // statistics [T] fp32 or fp64.
 
 /// x += delta where delta is defined; then y = norm(x) * weight and rstd = 1 / sqrt(mean(x^2) +
-/// eps). `normalized`, where defined, receives norm(x) without the weight. All outputs are
-/// allocated by the caller.
+/// eps). `normalized`, where defined, receives norm(x) without the weight, and `quantized` y again
+/// as rows of e4m3 numbers. All outputs are allocated by the caller.
 void add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
                           double eps, const at::Tensor& y, const at::Tensor& rstd,
-                          const at::Tensor& normalized = {});
+                          const at::Tensor& normalized = {}, const Fp8Rows& quantized = {});
 
 /// dx += the gradient of the norm for dy. Works from the output: norm(x) is `normalized` where
 /// defined, else y / weight (so then no weight may be zero: see is_invertible). `dweight` [H] fp32

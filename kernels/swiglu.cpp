@@ -16,22 +16,33 @@ void check(const at::Tensor& gate_up, const at::Tensor& out) {
   check_tensor(out, {gate_up.size(0), gate_up.size(1) / 2}, gate_up.scalar_type(), "swiglu out");
 }
 
-// These return whether the CUDA kernels took the rows.
-bool forward_on_device(const at::Tensor& gate_up, const at::Tensor& out) {
+// What the CUDA kernels did of a forward pass.
+enum class Done { kNothing, kOutput, kAll };
+
+Done forward_on_device(const at::Tensor& gate_up, const at::Tensor& out, const Fp8Rows& quantized) {
   if constexpr (kHasDeviceKernels) {
     if (runs_on_device_kernels(out)) {
-      cuda::swiglu_forward({.element = element_of(out),
-                            .gate_up = device_in(gate_up, "gate_up"),
-                            .out = device_out(out, "out"),
-                            .rows = out.size(0),
-                            .width = out.size(1)},
-                           stream_of(out));
-      return true;
+      const cuda::SwiGluForward args{.element = element_of(out),
+                                     .gate_up = device_in(gate_up, "gate_up"),
+                                     .out = device_out(out, "out"),
+                                     .rows = out.size(0),
+                                     .width = out.size(1)};
+      if (quantized.defined() &&
+          cuda::swiglu_forward_fp8(
+              {.forward = args,
+               .fp8_values = device_out<std::uint8_t>(quantized.values, "fp8_values"),
+               .fp8_scales = device_out<float>(quantized.scales, "fp8_scales")},
+              stream_of(out))) {
+        return Done::kAll;
+      }
+      cuda::swiglu_forward(args, stream_of(out));
+      return Done::kOutput;
     }
   }
-  return false;
+  return Done::kNothing;
 }
 
+// Whether the CUDA kernels took the rows.
 bool backward_on_device(const at::Tensor& gate_up, const at::Tensor& dout) {
   if constexpr (kHasDeviceKernels) {
     if (runs_on_device_kernels(dout)) {
@@ -47,21 +58,29 @@ bool backward_on_device(const at::Tensor& gate_up, const at::Tensor& dout) {
   return false;
 }
 
-}  // namespace
-
-void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out) {
-  check(gate_up, out);
-  log_traffic("swiglu", {gate_up}, {out});
-  if (forward_on_device(gate_up, out)) {
-    return;
-  }
-  if (runs_on_cpu_loops(gate_up)) {
-    detail::swiglu_forward_cpu(gate_up, out);
-    return;
-  }
+// The composition for devices without a kernel of their own.
+void forward_aten(const at::Tensor& gate_up, const at::Tensor& out) {
   const at::ScalarType wide = statistics_dtype(gate_up.scalar_type());
   const auto halves = gate_up.to(wide).chunk(2, 1);
   out.copy_(at::silu(halves[0]) * halves[1]);
+}
+
+}  // namespace
+
+void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out, const Fp8Rows& quantized) {
+  check(gate_up, out);
+  if (quantized.defined()) {
+    check_fp8_rows(quantized, out.sizes(), "swiglu values", "swiglu scales");
+  }
+  log_traffic("swiglu", {gate_up}, {out, quantized.values, quantized.scales});
+  const Done done = forward_on_device(gate_up, out, quantized);
+  if (done == Done::kNothing) {
+    const auto forward = runs_on_cpu_loops(gate_up) ? detail::swiglu_forward_cpu : forward_aten;
+    forward(gate_up, out);
+  }
+  if (quantized.defined() && done != Done::kAll) {
+    detail::quantize_rows_without_log(out, {}, quantized);
+  }
 }
 
 void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& dout) {

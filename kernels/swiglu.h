@@ -2,13 +2,16 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "kernels/fp8.h"
+
 namespace weft::kernels {
 
 // SwiGLU (Shazeer, "GLU Variants Improve Transformer", 2020): out = silu(gate) * up. gate_up [T,
 // 2F] holds the gate in its first F columns; fp32, fp64 or bf16, computed in fp32 (fp64).
 
-/// out [T, F].
-void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out);
+/// out [T, F]; `quantized` receives the same as rows of e4m3 numbers, where it is defined.
+void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out,
+                    const Fp8Rows& quantized = {});
 
 /// On entry gate_up is the forward's input and dout [T, F] the gradient of its output. On return
 /// gate_up holds the gradients of gate and up, and dout holds the forward's output, which the

@@ -5,6 +5,7 @@
 // a CPU and check every one of them. This is nvcc's version: each is one instruction or none.
 
 #include <cuda_bf16.h>
+#include <cuda_fp8.h>
 #include <cuda_runtime.h>
 
 #include <cstdint>
@@ -102,6 +103,15 @@ __device__ __forceinline__ std::uint16_t bf16_bits(float x) {
 /// The fp32 number with the upper half `bits`.
 __device__ __forceinline__ float float_of_bf16(std::uint16_t bits) {
   return __uint_as_float(static_cast<unsigned>(bits) << 16);
+}
+
+__device__ __forceinline__ std::uint32_t bits_of_float(float x) { return __float_as_uint(x); }
+__device__ __forceinline__ float float_of_bits(std::uint32_t bits) { return __uint_as_float(bits); }
+
+/// The bits of `low` and `high` rounded to e4m3, to nearest even, `low` in the lower byte. What is
+/// above 448 in magnitude, infinity too, becomes 448; NaN becomes 0x7f.
+__device__ __forceinline__ std::uint16_t e4m3_pair(float low, float high) {
+  return __nv_cvt_float2_to_fp8x2(make_float2(low, high), __NV_SATFINITE, __NV_E4M3);
 }
 
 /// Runs `kernel` in `blocks` blocks of `threads` threads (a multiple of 32) with `shared_bytes` of

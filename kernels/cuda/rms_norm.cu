@@ -3,12 +3,12 @@
 // kernels are long because a row's registers live through both of their passes.
 #include "kernels/cuda/rms_norm.h"
 
-#include "kernels/cuda/rows.h"
+#include "kernels/cuda/fp8_rows.h"
 
 namespace weft::kernels::cuda {
 namespace {
 
-template <typename T, int kPack, int kChunks>
+template <typename T, int kPack, int kChunks, bool kFp8>
 __global__ void __launch_bounds__(kRowThreads) forward_row(RmsNormForward args) {
   const int width = static_cast<int>(args.width);
   const std::int64_t first = block_index() * args.width;
@@ -40,6 +40,7 @@ __global__ void __launch_bounds__(kRowThreads) forward_row(RmsNormForward args) 
   if (thread_index() == 0) {
     store(args.rstd + block_index(), rstd);
   }
+  [[maybe_unused]] float largest = 0;
   WEFT_UNROLL
   for (int c = 0; c < kChunks; ++c) {
     const int i = pack_start(c, kPack);
@@ -57,6 +58,24 @@ __global__ void __launch_bounds__(kRowThreads) forward_row(RmsNormForward args) 
     store_pack(static_cast<T*>(args.y) + first + i, y);
     if (args.normalized != nullptr) {
       store_pack(static_cast<T*>(args.normalized) + first + i, x[c]);
+    }
+    if constexpr (kFp8) {
+      x[c] = y;
+      WEFT_UNROLL
+      for (int k = 0; k < kPack; ++k) {
+        largest = larger_magnitude(largest, y.get(k));
+      }
+    }
+  }
+  if constexpr (kFp8) {
+    const float inverse =
+        choose_fp8_scale(largest, args.fp8_scales + block_index(), shared_array<float>(0));
+    WEFT_UNROLL
+    for (int c = 0; c < kChunks; ++c) {
+      const int i = pack_start(c, kPack);
+      if (i < width) {
+        store_fp8<kPack>(args.fp8_values + first + i, inverse, [&](int k) { return x[c].get(k); });
+      }
     }
   }
 }
@@ -148,12 +167,14 @@ bool rms_norm_forward(const RmsNormForward& args, Stream stream) {
         [&](auto pack) {
           fits = with_chunks(args.width, pack, [&](auto chunks, int threads) {
             if (args.rows > 0) {
-              launch("rms_norm_forward", forward_row<T, pack, chunks>, args.rows, threads,
-                     kSumBytes<float>, stream, args);
+              launch("rms_norm_forward",
+                     args.fp8_values == nullptr ? forward_row<T, pack, chunks, false>
+                                                : forward_row<T, pack, chunks, true>,
+                     args.rows, threads, kSumBytes<float>, stream, args);
             }
           });
         },
-        args.x, args.delta, args.weight, args.y, args.normalized);
+        args.x, args.delta, args.weight, args.y, args.normalized, args.fp8_values);
     return fits;
   });
 }

@@ -16,7 +16,9 @@ struct RmsNormForward {
   const void* weight;
   void* y;
   float* rstd;
-  void* normalized;  ///< or null
+  void* normalized;          ///< or null
+  std::uint8_t* fp8_values;  ///< y again as rows of e4m3 numbers (kernels/fp8.h), or null
+  float* fp8_scales;         ///< [rows]; null with fp8_values
   std::int64_t rows;
   std::int64_t width;
   float eps;

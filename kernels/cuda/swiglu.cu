@@ -1,8 +1,9 @@
 // A thread takes one pack of gate, the pack of up beside it and that of the output: every element
-// is read and written once.
+// is read and written once. Where the output is quantised as well, a block takes a row and keeps
+// the output in registers until its largest element is known.
 #include "kernels/cuda/swiglu.h"
 
-#include "kernels/cuda/rows.h"
+#include "kernels/cuda/fp8_rows.h"
 
 namespace weft::kernels::cuda {
 namespace {
@@ -28,6 +29,20 @@ __device__ __forceinline__ Place my_place(int per_row) {
   return {row, (std::int64_t{part} * kThreads + thread_index()) * kPack};
 }
 
+// silu(gate) * up of the packs at `gate_place` and `width` elements on.
+template <typename T, int kPack>
+__device__ __forceinline__ Pack<T, kPack> gated(const T* gate_place, std::int64_t width) {
+  const auto gate = load_pack<kPack>(gate_place);
+  const auto up = load_pack<kPack>(gate_place + width);
+  Pack<T, kPack> out;
+  WEFT_UNROLL
+  for (int k = 0; k < kPack; ++k) {
+    const float g = gate.get(k);
+    out.set(k, g / (1.0f + exp_of(-g)) * up.get(k));
+  }
+  return out;
+}
+
 template <typename T, int kPack>
 __global__ void __launch_bounds__(kThreads) forward(SwiGluForward args, int per_row) {
   const auto [row, column] = my_place<kPack>(per_row);
@@ -35,15 +50,39 @@ __global__ void __launch_bounds__(kThreads) forward(SwiGluForward args, int per_
     return;
   }
   const T* gate_row = static_cast<const T*>(args.gate_up) + 2 * row * args.width;
-  const auto gate = load_pack<kPack>(gate_row + column);
-  const auto up = load_pack<kPack>(gate_row + args.width + column);
-  Pack<T, kPack> out;
+  store_pack(static_cast<T*>(args.out) + row * args.width + column,
+             gated<T, kPack>(gate_row + column, args.width));
+}
+
+template <typename T, int kPack, int kChunks>
+__global__ void __launch_bounds__(kRowThreads) forward_fp8(SwiGluForwardFp8 args) {
+  const int width = static_cast<int>(args.forward.width);
+  const std::int64_t first = block_index() * args.forward.width;
+  const T* gate_row = static_cast<const T*>(args.forward.gate_up) + 2 * first;
+  Pack<T, kPack> out[kChunks];
+  float largest = 0;
   WEFT_UNROLL
-  for (int k = 0; k < kPack; ++k) {
-    const float g = gate.get(k);
-    out.set(k, g / (1.0f + exp_of(-g)) * up.get(k));
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = pack_start(c, kPack);
+    if (i >= width) {
+      continue;
+    }
+    out[c] = gated<T, kPack>(gate_row + i, width);
+    store_pack(static_cast<T*>(args.forward.out) + first + i, out[c]);
+    WEFT_UNROLL
+    for (int k = 0; k < kPack; ++k) {
+      largest = larger_magnitude(largest, out[c].get(k));
+    }
   }
-  store_pack(static_cast<T*>(args.out) + row * args.width + column, out);
+  const float inverse =
+      choose_fp8_scale(largest, args.fp8_scales + block_index(), shared_array<float>(0));
+  WEFT_UNROLL
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = pack_start(c, kPack);
+    if (i < width) {
+      store_fp8<kPack>(args.fp8_values + first + i, inverse, [&](int k) { return out[c].get(k); });
+    }
+  }
 }
 
 template <typename T, int kPack>
@@ -96,6 +135,26 @@ void launch_on_rows(const char* name, const Args& args, const void* gate_up, con
 void swiglu_forward(const SwiGluForward& args, Stream stream) {
   launch_on_rows("swiglu_forward", args, args.gate_up, args.out, stream,
                  [](auto t, auto pack) { return forward<decltype(t), pack>; });
+}
+
+bool swiglu_forward_fp8(const SwiGluForwardFp8& args, Stream stream) {
+  const SwiGluForward& forward = args.forward;
+  return with_element(forward.element, [&](auto t) {
+    using T = decltype(t);
+    bool taken = false;
+    with_vector<T>(
+        forward.width,
+        [&](auto pack) {
+          taken = with_many_chunks<8>(forward.width, pack, [&](auto chunks, int threads) {
+            if (forward.rows > 0 && forward.width > 0) {
+              launch("swiglu_forward_fp8", forward_fp8<T, pack, chunks>, forward.rows, threads,
+                     kSumBytes<float>, stream, args);
+            }
+          });
+        },
+        forward.gate_up, forward.out, args.fp8_values);
+    return taken;
+  });
 }
 
 void swiglu_backward(const SwiGluBackward& args, Stream stream) {

@@ -18,6 +18,16 @@ struct SwiGluForward {
 };
 void swiglu_forward(const SwiGluForward& args, Stream stream);
 
+/// The same, and `out` again as rows of e4m3 numbers (kernels/fp8.h). Returns false, having done
+/// nothing, when a row is too wide: more than 32,768 bf16 or 16,384 fp32, or than 4,096 where the
+/// width or a pointer rules out 16-byte accesses.
+struct SwiGluForwardFp8 {
+  SwiGluForward forward;
+  std::uint8_t* fp8_values;  ///< [rows, width]
+  float* fp8_scales;         ///< [rows]
+};
+bool swiglu_forward_fp8(const SwiGluForwardFp8& args, Stream stream);
+
 struct SwiGluBackward {
   Element element;
   void* gate_up;  ///< becomes its gradient

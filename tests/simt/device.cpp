@@ -39,8 +39,8 @@ const Device::Buffer& Device::find(const std::string& name) const {
 
 void Device::check_written() const {
   for (const auto& buffer : buffers_) {
-    for (std::size_t at = 0; buffer->role == Role::kOutput && at < buffer->size; at += 2) {
-      if (!buffer->history.written(at, 2)) {
+    for (std::size_t at = 0; buffer->role == Role::kOutput && at < buffer->size; ++at) {
+      if (!buffer->history.written(at, 1)) {
         throw Violation(Rule::kUnwritten, fmt::format("byte {} of {} bytes of {} was never written",
                                                       at, buffer->size, buffer->name));
       }

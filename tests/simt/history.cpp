@@ -1,6 +1,7 @@
 #include "tests/simt/history.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weft::simt {
 namespace {
@@ -13,8 +14,11 @@ bool races(const Moment& earlier, const Moment& now) {
 
 std::optional<Moment> History::note(std::size_t offset, std::size_t size, bool write,
                                     const Moment& now) {
+  if (granule_ == 2 && (size % 2 != 0 || offset % 2 != 0)) {
+    split();
+  }
   std::optional<Moment> found;
-  for (std::size_t i = offset / kGranule; i * kGranule < offset + size; ++i) {
+  for (std::size_t i = offset / granule_; i * granule_ < offset + size; ++i) {
     Cell& cell = cells_[i];
     if (races(cell.writer, now)) {
       found = cell.writer;
@@ -36,10 +40,20 @@ std::optional<Moment> History::note(std::size_t offset, std::size_t size, bool w
   return found;
 }
 
+void History::split() {
+  std::vector<Cell> bytes;
+  bytes.reserve(2 * cells_.size());
+  for (const Cell& cell : cells_) {
+    bytes.insert(bytes.end(), 2, cell);
+  }
+  cells_ = std::move(bytes);
+  granule_ = 1;
+}
+
 bool History::written(std::size_t offset, std::size_t size) const {
-  const auto first = cells_.begin() + static_cast<std::ptrdiff_t>(offset / kGranule);
+  const auto first = cells_.begin() + static_cast<std::ptrdiff_t>(offset / granule_);
   const auto last =
-      cells_.begin() + static_cast<std::ptrdiff_t>((offset + size + kGranule - 1) / kGranule);
+      cells_.begin() + static_cast<std::ptrdiff_t>((offset + size + granule_ - 1) / granule_);
   return std::all_of(first, last, [](const Cell& cell) { return cell.writer.launch != 0; });
 }
 

@@ -145,6 +145,19 @@ __global__ void reads_its_neighbour(unsigned* out) {
   store(out + thread_index(), next);
 }
 
+// Bytes, each thread one of its own or, two threads apart, the same.
+template <int kApart>
+__global__ void writes_bytes(unsigned* out) {
+  auto* bytes = reinterpret_cast<std::uint8_t*>(out);
+  store(bytes + thread_index() / kApart, static_cast<std::uint8_t>(thread_index()));
+}
+
+TEST_F(Races, AreNoneBetweenNeighbouringBytes) {
+  run(writes_bytes<1>);
+  EXPECT_EQ(out_[1], 0x07060504u);
+  EXPECT_EQ(violation_of([&] { run(writes_bytes<2>); }).rule, Rule::kRace);
+}
+
 TEST_F(Races, AWriteWhereAnotherThreadReadIsFound) {
   EXPECT_EQ(violation_of([&] { run(reads_its_neighbour); }).rule, Rule::kRace);
 }

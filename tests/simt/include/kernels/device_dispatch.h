@@ -1,7 +1,7 @@
 #pragma once
 
-// kernels/device_dispatch.h as the emulated operators see it: fp32 and bf16 tensors of the CPU are
-// the device's. Other dtypes run as ever.
+// kernels/device_dispatch.h as the emulated operators see it: fp32, bf16 and e4m3 tensors of the
+// CPU are the device's. Other dtypes run as ever.
 
 #include <ATen/core/Tensor.h>
 
@@ -16,7 +16,8 @@ inline constexpr bool kHasDeviceKernels = true;
 inline bool runs_on_device_kernels(const at::Tensor& tensor) {
   simt::Device::current().clear();
   return simt::Device::current().in_use() &&
-         (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16);
+         (tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16 ||
+          tensor.scalar_type() == at::kFloat8_e4m3fn);
 }
 
 inline cuda::Stream stream_of(const at::Tensor&) { return nullptr; }

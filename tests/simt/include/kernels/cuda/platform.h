@@ -145,6 +145,40 @@ inline float float_of_bf16(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
 
+inline std::uint32_t bits_of_float(float x) { return std::bit_cast<std::uint32_t>(x); }
+inline float float_of_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+
+namespace detail {
+
+// As the instruction cvt.rn.satfinite.e4m3x2.f32 rounds.
+inline std::uint16_t e4m3_bits(float x) {
+  if (x != x) {
+    return 0x7f;
+  }
+  const std::uint32_t sign = std::bit_cast<std::uint32_t>(x) >> 31 << 7;
+  const float size = std::fabs(x);
+  constexpr float kLargest = 448.0f;
+  constexpr float kSmallestNormal = 0.015625f;  // 2^-6
+  if (size >= kLargest) {
+    return static_cast<std::uint16_t>(sign | 0x7e);
+  }
+  if (size < kSmallestNormal) {
+    // Subnormals are multiples of 2^-9; eight of them are the smallest normal number.
+    return static_cast<std::uint16_t>(sign |
+                                      static_cast<std::uint32_t>(std::nearbyint(size * 512)));
+  }
+  // Three bits of mantissa stay, and the exponent's bias falls from 127 to 7.
+  const auto bits = std::bit_cast<std::uint32_t>(size);
+  const std::uint32_t rounded = bits + 0x7ffffu + ((bits >> 20) & 1u);
+  return static_cast<std::uint16_t>(sign | ((rounded >> 20) - (120u << 3)));
+}
+
+}  // namespace detail
+
+inline std::uint16_t e4m3_pair(float low, float high) {
+  return static_cast<std::uint16_t>(detail::e4m3_bits(low) | detail::e4m3_bits(high) << 8);
+}
+
 template <typename... Parameters, typename... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), std::int64_t blocks, int threads,
             int shared_bytes, Stream, Arguments... arguments) {
