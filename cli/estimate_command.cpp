@@ -90,10 +90,11 @@ std::string table(const Estimate& e) {
   const trainer::MemoryPlan& a = e.plain.plan;
   const trainer::MemoryPlan& b = e.checkpointed.plan;
   std::string text = fmt::format(
-      "{} on {} in {}, micro-batches of {} x {} tokens, every token a "
+      "{} on {} in {}{}, micro-batches of {} x {} tokens, every token a "
       "target\n\n{:<34}{:>14}{:>26}\n",
       e.config.finetuning_type == "full" ? "Full fine-tuning" : "LoRA", e.device, e.dtype,
-      e.config.per_device_train_batch_size, e.config.max_length, "", "", "gradient_checkpointing");
+      e.config.fp8_base() ? ", the base in fp8" : "", e.config.per_device_train_batch_size,
+      e.config.max_length, "", "", "gradient_checkpointing");
   if (e.base_shares > 1) {
     text.insert(0, fmt::format("On each of the {} ranks that share the base:\n", e.base_shares));
   }

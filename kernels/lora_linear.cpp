@@ -20,22 +20,52 @@ void for_each_slice(const LoraGroup& lora, Body&& body) {
   }
 }
 
-void check(const at::Tensor& x_like, const at::Tensor& weight, const LoraGroup& lora,
+void check(const at::Tensor& x_like, const BaseWeight& weight, const LoraGroup& lora,
            const at::Tensor& s) {
-  check_tensor(x_like, x_like.sizes(), weight.scalar_type(), "lora_linear activations");
+  const at::ScalarType dtype = weight.is_fp8() ? x_like.scalar_type() : weight.matrix.scalar_type();
+  check_tensor(x_like, x_like.sizes(), dtype, "lora_linear activations");
   if (!lora.empty()) {
-    check_tensor(lora.a, {lora.ranks(), weight.size(1)}, weight.scalar_type(), "lora_linear A");
-    check_tensor(s, {x_like.size(0), lora.ranks()}, weight.scalar_type(), "lora_linear s");
+    check_tensor(lora.a, {lora.ranks(), weight.matrix.size(1)}, dtype, "lora_linear A");
+    check_tensor(s, {x_like.size(0), lora.ranks()}, dtype, "lora_linear s");
   }
+}
+
+// y = x · weightᵀ.
+void base_forward(const at::Tensor& x, const BaseWeight& weight, const at::Tensor& y,
+                  Arena& scratch, const Fp8Rows& x_fp8) {
+  if (!weight.is_fp8()) {
+    gemm(y, x, weight.matrix.t(), scratch);
+    return;
+  }
+  const Arena::Scope scope(scratch);
+  Fp8Rows rows = x_fp8;
+  if (!rows.defined()) {
+    rows = take_fp8_rows(x.size(0), x.size(1), scratch);
+    quantize_rows(x, {}, rows);
+  }
+  fp8_linear(y, rows, weight.fp8(), scratch);
+}
+
+// dx = dy · weight.
+void base_backward(const at::Tensor& dy, const BaseWeight& weight, const at::Tensor& dx,
+                   Arena& scratch) {
+  if (!weight.is_fp8()) {
+    gemm(dx, dy, weight.matrix, scratch);
+    return;
+  }
+  const Arena::Scope scope(scratch);
+  const Fp8Rows rows = take_fp8_rows(dy.size(0), dy.size(1), scratch);
+  quantize_rows(dy, weight.scales, rows);
+  fp8_linear_backward(dx, rows, weight.fp8(), scratch);
 }
 
 }  // namespace
 
-void lora_linear_forward(const at::Tensor& x, const at::Tensor& weight, const LoraGroup& lora,
+void lora_linear_forward(const at::Tensor& x, const BaseWeight& weight, const LoraGroup& lora,
                          const at::Tensor& y, const at::Tensor& s, bool training,
-                         const DropoutKey& key, Arena& scratch) {
+                         const DropoutKey& key, Arena& scratch, const Fp8Rows& x_fp8) {
   check(x, weight, lora, s);
-  gemm(y, x, weight.t(), scratch);
+  base_forward(x, weight, y, scratch, x_fp8);
   if (lora.empty()) {
     return;
   }
@@ -59,7 +89,7 @@ void lora_linear_forward(const at::Tensor& x, const at::Tensor& weight, const Lo
                  });
 }
 
-void lora_linear_backward_input(const at::Tensor& dy, const at::Tensor& weight,
+void lora_linear_backward_input(const at::Tensor& dy, const BaseWeight& weight,
                                 const LoraGroup& lora, const at::Tensor& s, const at::Tensor& ds,
                                 const at::Tensor& dx, const DropoutKey& key, Arena& scratch) {
   check(dy, weight, lora, s);
@@ -67,7 +97,7 @@ void lora_linear_backward_input(const at::Tensor& dy, const at::Tensor& weight,
     check_tensor(ds, s.sizes(), s.scalar_type(), "lora_linear ds");
   }
   if (dx.defined()) {
-    gemm(dx, dy, weight, scratch);
+    base_backward(dy, weight, dx, scratch);
   }
   for_each_slice(lora, [&](const LoraSlice& slice, std::uint64_t index, std::int64_t rank,
                            std::int64_t count) {

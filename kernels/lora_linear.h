@@ -3,9 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "kernels/arena.h"
+#include "kernels/fp8.h"
 
 namespace weft::kernels {
 
@@ -31,6 +33,19 @@ struct LoraGroup {
   [[nodiscard]] std::int64_t ranks() const { return empty() ? 0 : a.size(0); }
 };
 
+/// A projection's own matrix [out, in]: in the activations' type, or frozen rows of 8-bit floats.
+struct BaseWeight {
+  at::Tensor matrix;
+  at::Tensor scales;  ///< [out] fp32 with 8-bit floats, else undefined
+
+  // NOLINTNEXTLINE(google-explicit-constructor): a matrix is a weight
+  BaseWeight(at::Tensor plain, at::Tensor row_scales = {})
+      : matrix(std::move(plain)), scales(std::move(row_scales)) {}
+
+  [[nodiscard]] bool is_fp8() const { return scales.defined(); }
+  [[nodiscard]] Fp8Rows fp8() const { return {matrix, scales}; }
+};
+
 /// Which dropout mask is meant: pure numbers, so that the backward pass draws the same one.
 struct DropoutKey {
   std::uint64_t seed = 0;
@@ -40,17 +55,18 @@ struct DropoutKey {
 
 /// y [T, out] = x [T, in] · weightᵀ + the adapters' part; weight [out, in]. `s` [T, ranks] receives
 /// x · Aᵀ (times dropout) for the backward pass. `training` switches dropout on. Temporaries come
-/// from `scratch`.
-void lora_linear_forward(const at::Tensor& x, const at::Tensor& weight, const LoraGroup& lora,
+/// from `scratch`. For a weight of 8-bit floats x is multiplied by it as such: as `x_fp8` where
+/// that is defined, else quantised here. The adapters take x as it is.
+void lora_linear_forward(const at::Tensor& x, const BaseWeight& weight, const LoraGroup& lora,
                          const at::Tensor& y, const at::Tensor& s, bool training,
-                         const DropoutKey& key, Arena& scratch);
+                         const DropoutKey& key, Arena& scratch, const Fp8Rows& x_fp8 = {});
 
 /// The backward pass has two halves, because SwiGLU has its input (x) back only after the gradient
 /// has passed it.
 ///
 /// First half: dx [T, in] = gradient of the input (not when dx is undefined), `ds` [T, ranks] = dy
-/// · B * scale, and grad_b += .
-void lora_linear_backward_input(const at::Tensor& dy, const at::Tensor& weight,
+/// · B * scale, and grad_b += . By a weight of 8-bit floats, dy's rows are multiplied as such.
+void lora_linear_backward_input(const at::Tensor& dy, const BaseWeight& weight,
                                 const LoraGroup& lora, const at::Tensor& s, const at::Tensor& ds,
                                 const at::Tensor& dx, const DropoutKey& key, Arena& scratch);
 /// Second half: grad_a += dsᵀ · dropout(x), and grad_weight [out, in] fp32 (fp64) += dyᵀ · x where

@@ -10,7 +10,9 @@ namespace weft::model {
 namespace {
 
 using kernels::Arena;
+using kernels::BaseWeight;
 using kernels::DropoutKey;
+using kernels::Fp8Rows;
 using kernels::LoraGroup;
 
 // The four matrices of a layer, as part of a dropout stream's number.
@@ -38,6 +40,12 @@ at::Tensor gradient_of(const LayerParameters& layer, at::Tensor LayerWeights::*m
 
 at::Tensor take_s(const LoraGroup& lora, const at::Tensor& x, Arena& arena) {
   return lora.empty() ? at::Tensor() : arena.take({x.size(0), lora.ranks()}, x.scalar_type());
+}
+
+// Where the operator before a weight of 8-bit floats leaves its rows as such; undefined before any
+// other.
+Fp8Rows take_rows_for(const BaseWeight& weight, const at::Tensor& x, Arena& scratch) {
+  return weight.is_fp8() ? kernels::take_fp8_rows(x.size(0), x.size(1), scratch) : Fp8Rows();
 }
 
 void attend(const LayerParameters& layer, const LayerContext& context, const at::Tensor& qkv,
@@ -69,19 +77,23 @@ void attention_block_forward(const LayerParameters& layer, const LayerContext& c
   const std::int64_t tokens = x.size(0);
   const at::ScalarType dtype = x.scalar_type();
   const at::ScalarType wide = kernels::statistics_dtype(dtype);
-  TracePhase phase("norm");
   tape.input_normed = saved.take(x.sizes(), dtype);
   tape.input_rstd = saved.take({tokens}, wide);
   tape.input_unit = layer.keep_input_norm ? saved.take(x.sizes(), dtype) : at::Tensor();
-  kernels::add_rms_norm_forward(x, delta, weights.input_norm, context.eps, tape.input_normed,
-                                tape.input_rstd, tape.input_unit);
-
-  phase.next("qkv");
   tape.qkv = saved.take({tokens, heads.row()}, dtype);
   tape.s_qkv = take_s(adapters.qkv, x, saved);
-  kernels::lora_linear_forward(tape.input_normed, weights.qkv, adapters.qkv, tape.qkv, tape.s_qkv,
-                               context.training, dropout_key(layer, context, Projection::kQkv),
-                               scratch);
+  TracePhase phase("norm");
+  {
+    const Arena::Scope scope(scratch);
+    const BaseWeight qkv{weights.qkv, weights.qkv_scales};
+    const Fp8Rows rows = take_rows_for(qkv, x, scratch);
+    kernels::add_rms_norm_forward(x, delta, weights.input_norm, context.eps, tape.input_normed,
+                                  tape.input_rstd, tape.input_unit, rows);
+    phase.next("qkv");
+    kernels::lora_linear_forward(tape.input_normed, qkv, adapters.qkv, tape.qkv, tape.s_qkv,
+                                 context.training, dropout_key(layer, context, Projection::kQkv),
+                                 scratch, rows);
+  }
 
   phase.next("qk norm, rope");
   tape.qk_rstd = saved.take({tokens, heads.rotated()}, wide);
@@ -98,9 +110,9 @@ void attention_block_forward(const LayerParameters& layer, const LayerContext& c
 
   phase.next("o");
   tape.s_o = take_s(adapters.o, x, saved);
-  kernels::lora_linear_forward(tape.attention, weights.o, adapters.o, out, tape.s_o,
-                               context.training, dropout_key(layer, context, Projection::kO),
-                               scratch);
+  kernels::lora_linear_forward(tape.attention, {weights.o, weights.o_scales}, adapters.o, out,
+                               tape.s_o, context.training,
+                               dropout_key(layer, context, Projection::kO), scratch);
 }
 
 void mlp_block_forward(const LayerParameters& layer, const LayerContext& context,
@@ -110,29 +122,33 @@ void mlp_block_forward(const LayerParameters& layer, const LayerContext& context
   const LayerAdapters& adapters = adapters_of(layer);
   const std::int64_t tokens = x.size(0);
   const at::ScalarType dtype = x.scalar_type();
-  TracePhase phase("norm");
   tape.post_normed = saved.take(x.sizes(), dtype);
   tape.post_rstd = saved.take({tokens}, kernels::statistics_dtype(dtype));
   tape.post_unit = layer.keep_post_norm ? saved.take(x.sizes(), dtype) : at::Tensor();
-  kernels::add_rms_norm_forward(x, delta, weights.post_norm, context.eps, tape.post_normed,
-                                tape.post_rstd, tape.post_unit);
-
-  phase.next("gate, up");
   tape.gate_up = saved.take({tokens, weights.gate_up.size(0)}, dtype);
   tape.s_gate_up = take_s(adapters.gate_up, x, saved);
   tape.s_down = take_s(adapters.down, x, saved);
-  kernels::lora_linear_forward(tape.post_normed, weights.gate_up, adapters.gate_up, tape.gate_up,
-                               tape.s_gate_up, context.training,
-                               dropout_key(layer, context, Projection::kGateUp), scratch);
-
+  TracePhase phase("norm");
+  {
+    const Arena::Scope scope(scratch);
+    const BaseWeight gate_up{weights.gate_up, weights.gate_up_scales};
+    const Fp8Rows rows = take_rows_for(gate_up, x, scratch);
+    kernels::add_rms_norm_forward(x, delta, weights.post_norm, context.eps, tape.post_normed,
+                                  tape.post_rstd, tape.post_unit, rows);
+    phase.next("gate, up");
+    kernels::lora_linear_forward(tape.post_normed, gate_up, adapters.gate_up, tape.gate_up,
+                                 tape.s_gate_up, context.training,
+                                 dropout_key(layer, context, Projection::kGateUp), scratch, rows);
+  }
   const Arena::Scope scope(scratch);
+  const BaseWeight down{weights.down, weights.down_scales};
   const at::Tensor hidden = scratch.take({tokens, weights.down.size(1)}, dtype);
+  const Fp8Rows rows = take_rows_for(down, hidden, scratch);
   phase.next("swiglu");
-  kernels::swiglu_forward(tape.gate_up, hidden);
+  kernels::swiglu_forward(tape.gate_up, hidden, rows);
   phase.next("down");
-  kernels::lora_linear_forward(hidden, weights.down, adapters.down, delta, tape.s_down,
-                               context.training, dropout_key(layer, context, Projection::kDown),
-                               scratch);
+  kernels::lora_linear_forward(hidden, down, adapters.down, delta, tape.s_down, context.training,
+                               dropout_key(layer, context, Projection::kDown), scratch, rows);
 }
 
 void mlp_block_backward(const LayerParameters& layer, const LayerContext& context,
@@ -149,8 +165,8 @@ void mlp_block_backward(const LayerParameters& layer, const LayerContext& contex
   const at::Tensor hidden = scratch.take({tokens, weights.down.size(1)}, dtype);
   const DropoutKey down_key = dropout_key(layer, context, Projection::kDown);
   const at::Tensor ds_down = take_s(adapters.down, dx, scratch);
-  kernels::lora_linear_backward_input(dx, weights.down, adapters.down, tape.s_down, ds_down, hidden,
-                                      down_key, scratch);
+  kernels::lora_linear_backward_input(dx, {weights.down, weights.down_scales}, adapters.down,
+                                      tape.s_down, ds_down, hidden, down_key, scratch);
   phase.next("swiglu backward");
   kernels::swiglu_backward(tape.gate_up, hidden);
   phase.next("down backward");
@@ -162,8 +178,8 @@ void mlp_block_backward(const LayerParameters& layer, const LayerContext& contex
   const at::Tensor d_normed = scratch.take(dx.sizes(), dtype);
   const DropoutKey key = dropout_key(layer, context, Projection::kGateUp);
   const at::Tensor ds = take_s(adapters.gate_up, dx, scratch);
-  kernels::lora_linear_backward_input(d_gate_up, weights.gate_up, adapters.gate_up, tape.s_gate_up,
-                                      ds, d_normed, key, scratch);
+  kernels::lora_linear_backward_input(d_gate_up, {weights.gate_up, weights.gate_up_scales},
+                                      adapters.gate_up, tape.s_gate_up, ds, d_normed, key, scratch);
   kernels::lora_linear_backward_weights(d_gate_up, tape.post_normed, adapters.gate_up, ds,
                                         gradient_of(layer, &LayerWeights::gate_up), key, scratch);
   phase.next("norm backward");
@@ -182,8 +198,8 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
   const at::Tensor d_attention = scratch.take(tape.attention.sizes(), dx.scalar_type());
   const DropoutKey o_key = dropout_key(layer, context, Projection::kO);
   const at::Tensor ds_o = take_s(adapters.o, dx, scratch);
-  kernels::lora_linear_backward_input(dx, weights.o, adapters.o, tape.s_o, ds_o, d_attention, o_key,
-                                      scratch);
+  kernels::lora_linear_backward_input(dx, {weights.o, weights.o_scales}, adapters.o, tape.s_o, ds_o,
+                                      d_attention, o_key, scratch);
   kernels::lora_linear_backward_weights(dx, tape.attention, adapters.o, ds_o,
                                         gradient_of(layer, &LayerWeights::o), o_key, scratch);
 
@@ -203,8 +219,8 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
   const at::Tensor ds = take_s(adapters.qkv, dx, scratch);
   const at::Tensor d_normed =
       input_gradient ? scratch.take(dx.sizes(), dx.scalar_type()) : at::Tensor();
-  kernels::lora_linear_backward_input(d_qkv, weights.qkv, adapters.qkv, tape.s_qkv, ds, d_normed,
-                                      key, scratch);
+  kernels::lora_linear_backward_input(d_qkv, {weights.qkv, weights.qkv_scales}, adapters.qkv,
+                                      tape.s_qkv, ds, d_normed, key, scratch);
   kernels::lora_linear_backward_weights(d_qkv, tape.input_normed, adapters.qkv, ds,
                                         gradient_of(layer, &LayerWeights::qkv), key, scratch);
   if (input_gradient) {

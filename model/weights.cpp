@@ -2,11 +2,14 @@
 
 #include <ATen/ops/empty.h>
 
-#include <cstring>
+#include <algorithm>
+#include <span>
 
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/text.h"
+#include "kernels/arena.h"
+#include "kernels/fp8.h"
 
 namespace weft::model {
 namespace {
@@ -26,6 +29,40 @@ DType file_dtype(at::ScalarType dtype) {
   }
 }
 
+// Reads elements [first, first + count) of a checkpoint's tensor.
+void read_piece(const CheckpointReader& reader, const std::string& name, std::uint64_t first,
+                DType dtype, std::span<std::byte> piece, bool check_finite) {
+  reader.read_as(name, first, dtype, piece);
+  if (!check_finite) {
+    return;
+  }
+  if (const auto bad = first_non_finite(dtype, piece)) {
+    fail_data("weight {} has a value that is not finite at element {}; the checkpoint is damaged",
+              name, first + *bad);
+  }
+}
+
+// Quantised on the host, some rows at a time.
+void load_fp8(const CheckpointReader& reader, const NamedWeight& weight, bool check_finite) {
+  const at::IntArrayRef sizes = weight.view.sizes();
+  reader.expect(weight.name, {sizes.data(), sizes.size()});
+  const std::int64_t width = weight.view.size(1);
+  const std::int64_t step =
+      std::max<std::int64_t>(static_cast<std::int64_t>(kPieceElements) / width, 1);
+  kernels::Arena scratch{c10::Device(at::kCPU)};
+  for (std::int64_t row = 0; row < weight.view.size(0); row += step) {
+    const kernels::Arena::Scope scope(scratch);
+    const std::int64_t count = std::min(step, weight.view.size(0) - row);
+    const at::Tensor wide = scratch.take({count, width}, at::kFloat);
+    read_piece(reader, weight.name, static_cast<std::uint64_t>(row * width), DType::kFloat32,
+               {static_cast<std::byte*>(wide.data_ptr()), wide.nbytes()}, check_finite);
+    const kernels::Fp8Rows rows = kernels::take_fp8_rows(count, width, scratch);
+    kernels::quantize_rows(wide, {}, rows);
+    weight.view.narrow(0, row, count).copy_(rows.values);
+    weight.scales.narrow(0, row, count).copy_(rows.scales);
+  }
+}
+
 }  // namespace
 
 std::vector<NamedWeight> named_weights(const Weights& weights, const Qwen3Config& config) {
@@ -41,17 +78,21 @@ std::vector<NamedWeight> named_weights(const Weights& weights, const Qwen3Config
     const LayerWeights& layer = weights.layers[i];
     const std::string prefix = fmt::format("model.layers.{}.", i);
     named.push_back({prefix + "input_layernorm.weight", layer.input_norm, true});
-    named.push_back({prefix + "self_attn.q_proj.weight", rows(layer.qkv, 0, q_rows)});
-    named.push_back({prefix + "self_attn.k_proj.weight", rows(layer.qkv, q_rows, kv_rows)});
-    named.push_back(
-        {prefix + "self_attn.v_proj.weight", rows(layer.qkv, q_rows + kv_rows, kv_rows)});
-    named.push_back({prefix + "self_attn.o_proj.weight", layer.o});
+    const auto add_rows = [&](const char* name, const at::Tensor& packed, const at::Tensor& scales,
+                              std::int64_t first, std::int64_t count) {
+      named.push_back(
+          {prefix + name, rows(packed, first, count), false, rows(scales, first, count)});
+    };
+    add_rows("self_attn.q_proj.weight", layer.qkv, layer.qkv_scales, 0, q_rows);
+    add_rows("self_attn.k_proj.weight", layer.qkv, layer.qkv_scales, q_rows, kv_rows);
+    add_rows("self_attn.v_proj.weight", layer.qkv, layer.qkv_scales, q_rows + kv_rows, kv_rows);
+    named.push_back({prefix + "self_attn.o_proj.weight", layer.o, false, layer.o_scales});
     named.push_back({prefix + "self_attn.q_norm.weight", layer.q_norm, true});
     named.push_back({prefix + "self_attn.k_norm.weight", layer.k_norm, true});
     named.push_back({prefix + "post_attention_layernorm.weight", layer.post_norm, true});
-    named.push_back({prefix + "mlp.gate_proj.weight", rows(layer.gate_up, 0, ffn)});
-    named.push_back({prefix + "mlp.up_proj.weight", rows(layer.gate_up, ffn, ffn)});
-    named.push_back({prefix + "mlp.down_proj.weight", layer.down});
+    add_rows("mlp.gate_proj.weight", layer.gate_up, layer.gate_up_scales, 0, ffn);
+    add_rows("mlp.up_proj.weight", layer.gate_up, layer.gate_up_scales, ffn, ffn);
+    named.push_back({prefix + "mlp.down_proj.weight", layer.down, false, layer.down_scales});
   }
   named.push_back({"model.norm.weight", weights.final_norm, true});
   if (!config.tie_word_embeddings) {
@@ -85,10 +126,40 @@ Weights make_weights(const Qwen3Config& config, const MakeTensor& make) {
   return weights;
 }
 
-Weights allocate_weights(const Qwen3Config& config, at::ScalarType dtype, c10::Device device) {
+Weights allocate_weights(const Qwen3Config& config, at::ScalarType dtype, c10::Device device,
+                         bool fp8) {
   const at::TensorOptions options = at::TensorOptions(dtype).device(device);
-  return make_weights(config, [&](const std::string&, const std::vector<std::int64_t>& shape,
-                                  bool) { return at::empty(shape, options); });
+  Weights weights = make_weights(
+      config, [&](const std::string& name, const std::vector<std::int64_t>& shape, bool) {
+        const bool in_layer = name.starts_with("layers.") && shape.size() == 2;
+        return at::empty(shape, fp8 && in_layer ? options.dtype(at::kFloat8_e4m3fn) : options);
+      });
+  if (fp8) {
+    for (LayerWeights& layer : weights.layers) {
+      const auto scales_of = [&](const at::Tensor& matrix) {
+        return at::empty({matrix.size(0)}, options.dtype(at::kFloat));
+      };
+      layer.qkv_scales = scales_of(layer.qkv);
+      layer.o_scales = scales_of(layer.o);
+      layer.gate_up_scales = scales_of(layer.gate_up);
+      layer.down_scales = scales_of(layer.down);
+    }
+  }
+  return weights;
+}
+
+std::int64_t weight_bytes(const Weights& weights) {
+  std::size_t bytes = weights.embed.nbytes() + weights.final_norm.nbytes();
+  bytes += weights.head.is_same(weights.embed) ? 0 : weights.head.nbytes();
+  for (const LayerWeights& layer : weights.layers) {
+    for (const at::Tensor& tensor :
+         {layer.input_norm, layer.qkv, layer.q_norm, layer.k_norm, layer.o, layer.post_norm,
+          layer.gate_up, layer.down, layer.qkv_scales, layer.o_scales, layer.gate_up_scales,
+          layer.down_scales}) {
+      bytes += tensor.defined() ? tensor.nbytes() : 0;
+    }
+  }
+  return static_cast<std::int64_t>(bytes);
 }
 
 // Reads straight into `out` where that is on the host, else through a host piece.
@@ -104,15 +175,8 @@ void load_elements(const CheckpointReader& reader, const std::string& name,
   auto* bytes = static_cast<std::byte*>(host.data_ptr());
   for (std::uint64_t done = 0; done < size; done += kPieceElements) {
     const std::uint64_t count = std::min(kPieceElements, size - done);
-    const std::span<std::byte> piece(bytes + done * dtype_bytes(dtype), count * dtype_bytes(dtype));
-    reader.read_as(name, begin + done, dtype, piece);
-    if (check_finite) {
-      if (const auto bad = first_non_finite(dtype, piece)) {
-        fail_data(
-            "weight {} has a value that is not finite at element {}; the checkpoint is damaged",
-            name, begin + done + *bad);
-      }
-    }
+    read_piece(reader, name, begin + done, dtype,
+               {bytes + done * dtype_bytes(dtype), count * dtype_bytes(dtype)}, check_finite);
   }
   if (!out.is_cpu()) {
     out.copy_(host);
@@ -131,7 +195,12 @@ void load_weights(const CheckpointReader& reader, const Qwen3Config& config, con
   std::uint64_t done = 0;
   for (const NamedWeight& weight : named) {
     const at::IntArrayRef sizes = weight.view.sizes();
-    load_elements(reader, weight.name, {sizes.begin(), sizes.end()}, 0, weight.view, check_finite);
+    if (weight.scales.defined()) {
+      load_fp8(reader, weight, check_finite);
+    } else {
+      load_elements(reader, weight.name, {sizes.begin(), sizes.end()}, 0, weight.view,
+                    check_finite);
+    }
     done += static_cast<std::uint64_t>(weight.view.numel());
     progress.update(done);
   }

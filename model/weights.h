@@ -22,6 +22,9 @@ struct LayerWeights {
   at::Tensor post_norm;   ///< [H]
   at::Tensor gate_up;     ///< [2 F, H], gate rows first
   at::Tensor down;        ///< [H, F]
+  /// Of the rows of each matrix, [rows] fp32, where the matrices are 8-bit floats (kernels/fp8.h);
+  /// else undefined.
+  at::Tensor qkv_scales, o_scales, gate_up_scales, down_scales;
 };
 
 /// A whole model's weights. With tied embeddings `head` is the same tensor as `embed`. Also used
@@ -38,6 +41,7 @@ struct NamedWeight {
   std::string name;
   at::Tensor view;
   bool is_norm = false;
+  at::Tensor scales{};  ///< [rows] of the view, where it is of 8-bit floats
 };
 
 /// All tensors of a checkpoint of this model, in file order. The head is listed only when it is not
@@ -51,11 +55,16 @@ using MakeTensor = std::function<at::Tensor(const std::string& name,
                                             const std::vector<std::int64_t>& shape, bool is_norm)>;
 [[nodiscard]] Weights make_weights(const Qwen3Config& config, const MakeTensor& make);
 
-/// Uninitialised weights.
+/// Uninitialised weights. With `fp8` the matrices of the layers are 8-bit floats; embeddings, head
+/// and norms are of `dtype` all the same.
 [[nodiscard]] Weights allocate_weights(const Qwen3Config& config, at::ScalarType dtype,
-                                       c10::Device device);
+                                       c10::Device device, bool fp8 = false);
 
-/// Fills `weights` from a checkpoint folder, converting to their dtype piece by piece; shows a
+/// Bytes that they take; tied embeddings count once.
+[[nodiscard]] std::int64_t weight_bytes(const Weights& weights);
+
+/// Fills `weights` from a checkpoint folder, converting to their dtype piece by piece, to 8-bit
+/// floats from the numbers of the file; shows a
 /// progress line. A missing tensor or a wrong shape is a data Error that names it. With
 /// `check_finite`, so is a NaN or infinity. What is undefined in `weights` is left out.
 void load_weights(const CheckpointReader& reader, const Qwen3Config& config, const Weights& weights,

@@ -13,9 +13,10 @@
 
 namespace weft::trainer {
 
-/// A model folder read into weights of the given type on the given device; on the meta device only
-/// its configuration is read. Where the base is shared among ranks, `layers` lends the matrices of
-/// the layers, which are undefined in `weights`.
+/// A model folder read into weights of the given type on the given device, with `fp8` the layers'
+/// matrices as 8-bit floats (kernels/fp8.h), which is for a base that is not shared; on the meta
+/// device only its configuration is read. Where the base is shared among ranks, `layers` lends the
+/// matrices of the layers, which are undefined in `weights`.
 struct BaseModel {
   model::Qwen3Config config;
   model::Weights weights;
@@ -23,7 +24,7 @@ struct BaseModel {
 };
 [[nodiscard]] BaseModel load_base_model(FileSystem& files, const fs::path& folder,
                                         at::ScalarType dtype, c10::Device device,
-                                        const BaseSharing& sharing = {});
+                                        const BaseSharing& sharing = {}, bool fp8 = false);
 
 /// The folder's tokenizer, or one that knows ids alone where it has none.
 [[nodiscard]] std::unique_ptr<data::Tokenizer> load_model_tokenizer(FileSystem& files,

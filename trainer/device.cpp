@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <utility>
 
 #include "base/error.h"
 #include "kernels/device_properties.h"
@@ -65,6 +66,41 @@ at::ScalarType resolve_dtype(const std::string& name, c10::Device device) {
     return at::kBFloat16;
   }
   return device.is_cuda() ? at::kBFloat16 : at::kFloat;
+}
+
+std::string why_no_fp8(int capability, at::ScalarType dtype, const model::Qwen3Config& config) {
+  constexpr std::int64_t kMultiple = 16;
+  if (capability < 89) {
+    return fmt::format(
+        "base_dtype: fp8 needs a GPU of compute capability 8.9 or newer, and this one has {}.{}; "
+        "set base_dtype: auto",
+        capability / 10, capability % 10);
+  }
+  if (dtype != at::kBFloat16) {
+    return "base_dtype: fp8 needs dtype: bf16 on a GPU";
+  }
+  for (const auto& [name, size] :
+       {std::pair{"hidden_size", config.hidden_size},
+        {"intermediate_size", config.intermediate_size},
+        {"num_attention_heads * head_dim", config.num_attention_heads * config.head_dim},
+        {"num_key_value_heads * head_dim", config.num_key_value_heads * config.head_dim}}) {
+    if (size % kMultiple != 0) {
+      return fmt::format(
+          "base_dtype: fp8 needs sizes that are multiples of {} on a GPU, and the model's {} is "
+          "{}; "
+          "set base_dtype: auto",
+          kMultiple, name, size);
+    }
+  }
+  return "";
+}
+
+void check_fp8_base(c10::Device device, at::ScalarType dtype, const model::Qwen3Config& config) {
+  const std::string problem =
+      device.is_cuda() ? why_no_fp8(kernels::compute_capability(device), dtype, config) : "";
+  if (!problem.empty()) {
+    fail_config("{}", problem);
+  }
 }
 
 std::uint64_t available_memory_bytes(c10::Device device) {

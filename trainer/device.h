@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "model/qwen3_config.h"
+
 namespace weft::trainer {
 
 /// "cpu", "cuda" or "auto" (a GPU where one is usable). A config Error says why "cuda" can't be
@@ -14,6 +16,15 @@ namespace weft::trainer {
 
 /// "fp32", "bf16" or "auto" (bf16 on a GPU, fp32 on a CPU).
 [[nodiscard]] at::ScalarType resolve_dtype(const std::string& name, c10::Device device);
+
+/// Why a base of 8-bit floats can't be multiplied on a GPU of this compute capability (90 is 9.0)
+/// with activations of this type, as a sentence for a config Error; "" where it can. The product is
+/// LibTorch's, and wants sizes that are multiples of 16.
+[[nodiscard]] std::string why_no_fp8(int capability, at::ScalarType dtype,
+                                     const model::Qwen3Config& config);
+
+/// A config Error where the device can't have base_dtype: fp8.
+void check_fp8_base(c10::Device device, at::ScalarType dtype, const model::Qwen3Config& config);
 
 /// Memory that a process may still take on this device, in bytes: what the kernel calls available
 /// on a CPU; 0 where it can't be told.

@@ -51,14 +51,12 @@ std::int64_t trained_bytes(Trainable& trainable, const RunConfig& config, at::Sc
          (copies ? values.numel() * static_cast<std::int64_t>(c10::elementSize(dtype)) : 0);
 }
 
-std::int64_t weight_bytes(Trainable& trainable, at::ScalarType dtype, std::int64_t base_shares) {
-  const model::Qwen3Config& config = trainable.model().config();
+std::int64_t base_bytes(Trainable& trainable, at::ScalarType dtype, std::int64_t base_shares) {
   if (trainable.trains_weights() && dtype == at::kFloat) {
     return 0;  // they are the masters
   }
-  return base_shares > 1
-             ? model::shared_base_bytes(config, dtype, base_shares)
-             : config.parameter_count() * static_cast<std::int64_t>(c10::elementSize(dtype));
+  return base_shares > 1 ? model::shared_base_bytes(trainable.model().config(), dtype, base_shares)
+                         : model::weight_bytes(trainable.model().weights());
 }
 
 }  // namespace
@@ -77,7 +75,7 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
   const model::Qwen3Config& shape = model.config();
 
   MemoryPlan plan;
-  plan.weights = weight_bytes(*trainable, dtype, batch.base_shares);
+  plan.weights = base_bytes(*trainable, dtype, batch.base_shares);
   plan.trained = trained_bytes(*trainable, config, dtype, device);
   const model::PackedBatch longest =
       longest_batch(batch.documents, config.max_length, shape.vocab_size);

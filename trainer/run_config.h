@@ -71,8 +71,9 @@ struct RunConfig {
   bool use_rslora = false;
 
   // Device.
-  std::string dtype = "auto";   ///< auto | bf16 | fp32
-  std::string device = "auto";  ///< auto | cpu | cuda
+  std::string dtype = "auto";       ///< auto | bf16 | fp32
+  std::string base_dtype = "auto";  ///< auto: as dtype | fp8
+  std::string device = "auto";      ///< auto | cpu | cuda
   std::optional<std::int64_t> num_threads;
 
   // Several ranks.
@@ -119,6 +120,7 @@ struct RunConfig {
   /// The whole config as a YAML file that load_run_config reads back to an equal one.
   [[nodiscard]] std::string to_yaml() const;
 
+  [[nodiscard]] bool fp8_base() const { return base_dtype == "fp8"; }
   [[nodiscard]] bool has_evaluation_data() const { return !eval_datasets.empty() || val_size; }
 };
 

@@ -94,6 +94,11 @@ void check_schedule_values(const RunConfig& c, Lines& problems) {
 }
 
 void check_adapter(const RunConfig& c, Lines& problems, Lines& notes) {
+  if (c.fp8_base() && c.shard_base != "none") {
+    problems.push_back(fmt::format(
+        "shard_base: {} spreads a base in dtype alone; set base_dtype: auto, or shard_base: none",
+        c.shard_base));
+  }
   if (c.finetuning_type != "full") {
     return;
   }
@@ -107,6 +112,11 @@ void check_adapter(const RunConfig& c, Lines& problems, Lines& notes) {
     problems.emplace_back(
         "adapter_name_or_path: finetuning_type: full trains no adapter; merge it into the base "
         "first");
+  }
+  if (c.fp8_base()) {
+    problems.emplace_back(
+        "base_dtype: fp8 holds what is frozen, and finetuning_type: full freezes nothing; set "
+        "base_dtype: auto, or finetuning_type: lora");
   }
   const std::pair<const char*, bool> keys[] = {
       {"lora_rank", c.lora_rank != kDefaults.lora_rank},

@@ -292,6 +292,12 @@ void add_device_keys(Schema& schema, RunConfig& c) {
                   "Of weights and activations. auto: bf16, or fp32 on a CPU. Adapters and sums are "
                   "always fp32.")
       .aliases = {"torch_dtype"};
+  schema.add_choice("base_dtype", &c.base_dtype, {"auto", "fp8"},
+                    "Of the frozen layers' matrices under an adapter. auto: dtype. fp8: 8-bit "
+                    "floats (e4m3) with a scale for each row, half of bf16's memory; what is "
+                    "multiplied by them is rounded to 8 bits as well. On a GPU of compute "
+                    "capability 8.9 or newer with dtype: bf16; on a CPU it is slow. Only training "
+                    "uses it: weft eval, merge and export take the model as it is.");
   schema.add_choice("device", &c.device, {"auto", "cpu", "cuda"},
                     "auto: a GPU where there is one.");
   schema.add_choice("attn_implementation", &c.attn_implementation,

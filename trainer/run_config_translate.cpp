@@ -68,6 +68,18 @@ Translation fp16(const YamlNode& node) {
           .problem = "weft does not train in fp16; set dtype: bf16 or fp32"};
 }
 
+Translation fp8(const YamlNode& node) {
+  if (is_plain(node, "true")) {
+    return {.members = {{"base_dtype", scalar("fp8", node.line)}},
+            .notes = {"fp8: true is read as base_dtype: fp8"},
+            .problem = ""};
+  }
+  if (is_plain(node, "false")) {
+    return {};
+  }
+  return {.members = {}, .notes = {}, .problem = "must be true or false; or set base_dtype"};
+}
+
 Translation target_linear(const YamlNode& node) {
   if (is_plain(node, "true")) {
     return {.members = {{"lora_target", scalar("all", node.line)}},
@@ -98,9 +110,13 @@ struct ForeignKey {
   Translation (*translate)(const YamlNode& node);
 };
 
-constexpr ForeignKey kForeignKeys[] = {
-    {"lr_scheduler_kwargs", scheduler_kwargs}, {"bf16", bf16},       {"fp16", fp16},
-    {"lora_target_linear", target_linear},     {"optim", optimizer}, {"optimizer", optimizer}};
+constexpr ForeignKey kForeignKeys[] = {{"lr_scheduler_kwargs", scheduler_kwargs},
+                                       {"bf16", bf16},
+                                       {"fp16", fp16},
+                                       {"fp8", fp8},
+                                       {"lora_target_linear", target_linear},
+                                       {"optim", optimizer},
+                                       {"optimizer", optimizer}};
 
 }  // namespace
 

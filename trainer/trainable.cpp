@@ -142,7 +142,7 @@ std::unique_ptr<Trainable> make_trainable(FileSystem& files, const RunConfig& co
   if (config.finetuning_type == "full") {
     return std::make_unique<FullTrainable>(files, folder, dtype, device);
   }
-  BaseModel base = load_base_model(files, folder, dtype, device, sharing);
+  BaseModel base = load_base_model(files, folder, dtype, device, sharing, config.fp8_base());
   if (config.adapter_name_or_path.empty()) {
     adapters::LoraAdapters adapters(base.config, peft_config(config), dtype, device);
     if (!device.is_meta()) {

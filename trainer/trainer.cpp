@@ -53,13 +53,14 @@ Trainer::Trainer(FileSystem& files, RunConfig config, distributed::Session* sess
                                        config_.peak_learning_rate(model_config_.hidden_size));
   const std::int64_t trained = trainable_->parameters().count();
   summary_ = fmt::format(
-      "{} {} of {} parameters on {}{} in {}, {} documents, {} steps, learning rate {:.3g}",
+      "{} {} of {} parameters on {}{} in {}{}, {} documents, {} steps, learning rate {:.3g}",
       trainable_->trains_weights() ? "full fine-tuning:" : "LoRA:",
       human_count(static_cast<double>(trained)),
       human_count(static_cast<double>(model_config_.parameter_count())),
       session_->size() > 1 ? fmt::format("{} x ", session_->size()) : "",
       device_->is_cuda() ? "GPU" : "CPU", dtype_ == at::kBFloat16 ? "bf16" : "fp32",
-      loader_->documents(), state_.max_steps, schedule_.peak_learning_rate);
+      config_.fp8_base() ? ", the base in fp8" : "", loader_->documents(), state_.max_steps,
+      schedule_.peak_learning_rate);
 }
 
 void Trainer::prepare() {
@@ -69,6 +70,9 @@ void Trainer::prepare() {
   device_ = resolve_device(config_.device, session_->launch().local_rank);
   dtype_ = resolve_dtype(config_.dtype, *device_);
   model_config_ = model::read_qwen3_config(files_, config_.model_name_or_path);
+  if (config_.fp8_base()) {
+    check_fp8_base(*device_, dtype_, model_config_);
+  }
   if (config_.max_length > model_config_.max_position_embeddings) {
     fail_config(
         "max_length is {}, but {} has positions for {}; shorten it, or set rope_scaling in its "

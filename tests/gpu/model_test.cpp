@@ -53,7 +53,8 @@ Outcome train(const std::string& name, const std::map<std::string, at::Tensor>& 
         model.forward_backward(batch, 1.0 / static_cast<double>(batch.target_count()),
                                {.dropout_seed = 7, .micro_batch = step});
     outcome.losses.push_back(-log_probs.mean().item<double>());
-    optimizer.step(1e-2, std::min(1.0, 1.0 / optimizer.gradient_norm()));
+    optimizer.step_through(1e-2, {optimizer.squared_gradient_norm(), 1.0});
+    optimizer.count_step();
     adapters.refresh();
   }
   outcome.values = adapters.parameters().values().cpu();

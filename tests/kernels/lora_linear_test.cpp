@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 
 #include "kernels/dropout.h"
+#include "tests/support/fp8_testing.h"
 #include "tests/support/tensor_testing.h"
 
 namespace weft::kernels {
@@ -147,6 +148,40 @@ TEST(LoraLinear, WithoutAdaptersIsAPlainProjection) {
   lora_linear_backward_weights(c.dy, c.x, c.lora, {}, {}, kKey, scratch);
   EXPECT_TRUE(test::near(y, at::mm(c.x, c.weight.t()), 1e-5));
   EXPECT_TRUE(test::near(dx, at::mm(c.dy, c.weight), 1e-5));
+}
+
+// A weight of 8-bit floats multiplies x and dy as such; the adapters take them as they are.
+TEST(LoraLinear, OverAnFp8BaseOnlyTheBaseIsRounded) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const Case c(7, 64, dtype, 0.3);
+    Arena scratch{c10::Device(at::kCPU)};
+    const Fp8Rows weight = test::quantized(c.weight);
+    Case none(7, 64, dtype, 0.3);
+    none.weight.zero_();
+    const Result adapters = run(none, /*training=*/true);
+    const Result r{poisoned({7, 20}, dtype), poisoned({7, 8}, dtype), poisoned({7, 8}, dtype),
+                   poisoned({7, 64}, dtype)};
+    lora_linear_forward(c.x, {weight.values, weight.scales}, c.lora, r.y, r.s, true, kKey, scratch);
+    lora_linear_backward_input(c.dy, {weight.values, weight.scales}, c.lora, r.s, r.ds, r.dx, kKey,
+                               scratch);
+    lora_linear_backward_weights(c.dy, c.x, c.lora, r.ds, {}, kKey, scratch);
+    const double tolerance = dtype == at::kFloat ? 1e-4 : 0.5;
+    const at::Tensor base =
+        at::mm(test::value_of(test::quantized(c.x)), test::value_of(weight).t());
+    EXPECT_TRUE(test::near(r.y, base + adapters.y.to(at::kDouble), tolerance));
+    const at::Tensor base_dx = at::mm(test::value_of(test::quantized(c.dy, weight.scales)),
+                                      weight.values.to(at::kFloat).to(at::kDouble));
+    EXPECT_TRUE(test::near(r.dx, base_dx + adapters.dx.to(at::kDouble), tolerance));
+    EXPECT_TRUE(test::same_bits(r.s, adapters.s));
+    EXPECT_TRUE(test::same_bits(r.ds, adapters.ds));
+    EXPECT_TRUE(test::same_bits(c.lora.grad_a, none.lora.grad_a));
+    EXPECT_TRUE(test::same_bits(c.lora.slices[1].grad_b, none.lora.slices[1].grad_b));
+
+    const at::Tensor given = poisoned({7, 20}, dtype);
+    lora_linear_forward(c.x, {weight.values, weight.scales}, c.lora, given, r.s, true, kKey,
+                        scratch, test::quantized(c.x));
+    EXPECT_TRUE(test::same_bits(given, r.y));
+  }
 }
 
 // The first layer's input needs no gradient, frozen weights and B matrices have none.

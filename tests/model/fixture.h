@@ -20,9 +20,10 @@ namespace weft::test {
 /// All tensors of a safetensors file.
 [[nodiscard]] std::map<std::string, at::Tensor> read_tensors(const fs::path& path);
 
-/// A model of tests/fixtures/model, its weights held as `dtype`.
+/// A model of tests/fixtures/model, its weights held as `dtype`, with `fp8` those of its layers'
+/// matrices as 8-bit floats.
 [[nodiscard]] model::Qwen3Model load_model(const std::string& name, at::ScalarType dtype,
-                                           c10::Device device = at::kCPU);
+                                           c10::Device device = at::kCPU, bool fp8 = false);
 
 /// The packed input that the fixture's numbers belong to.
 [[nodiscard]] model::PackedBatch fixture_batch(const std::map<std::string, at::Tensor>& expected,

@@ -51,7 +51,8 @@ TEST_P(Qwen3ModelTest, LossAndGradientsOfAllWeightsEqualAutograd) {
     model.set_weight_gradients(gradients);
     const at::Tensor log_probs = model.forward_backward(batch, 1.0, {});
     EXPECT_LT(relative_error(-log_probs.sum(), expected_.at("loss").squeeze()), 1e-6);
-    for (const auto& [name, gradient, is_norm] : model::named_weights(gradients, model.config())) {
+    for (const auto& [name, gradient, is_norm, scales] :
+         model::named_weights(gradients, model.config())) {
       EXPECT_LT(relative_error(gradient, expected_.at("grad." + name)), 2e-5) << name;
     }
   }

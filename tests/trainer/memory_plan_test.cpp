@@ -70,8 +70,33 @@ TEST_P(MemoryPlanTest, IsWithinFivePercentOfWhatARunAllocates) {
 INSTANTIATE_TEST_SUITE_P(Runs, MemoryPlanTest,
                          ::testing::Values("dtype=fp32", "dtype=bf16",
                                            "dtype=fp32 gradient_checkpointing=true",
+                                           "dtype=bf16 base_dtype=fp8",
+                                           "dtype=fp32 base_dtype=fp8 gradient_checkpointing=true",
                                            "dtype=fp32 finetuning_type=full",
                                            "dtype=bf16 finetuning_type=full"));
+
+class Fp8PlanTest : public MemoryPlanTest {};
+
+TEST_P(Fp8PlanTest, SavesAByteOfEachFrozenNumberOfTheLayers) {
+  const auto plan = [&](const std::vector<std::string>& more, c10::DeviceType device) {
+    return trainer::plan_memory(posix_file_system(), config(more), at::kBFloat16, device,
+                                {2, false});
+  };
+  const model::Qwen3Config shape = model::read_qwen3_config(posix_file_system(), temp_ / "model");
+  const std::int64_t q_rows = shape.num_attention_heads * shape.head_dim;
+  const std::int64_t qkv_rows = q_rows + 2 * shape.num_key_value_heads * shape.head_dim;
+  const std::int64_t ffn = shape.intermediate_size;
+  const std::int64_t numbers = shape.hidden_size * (qkv_rows + q_rows + 3 * ffn);
+  const std::int64_t rows = qkv_rows + 2 * shape.hidden_size + 2 * ffn;
+  for (const c10::DeviceType device : {at::kCPU, at::kCUDA}) {
+    const trainer::MemoryPlan plain = plan({}, device);
+    const trainer::MemoryPlan fp8 = plan({"base_dtype=fp8"}, device);
+    EXPECT_EQ(plain.weights - fp8.weights, shape.num_hidden_layers * (numbers - 4 * rows));
+    EXPECT_EQ(fp8.trained, plain.trained);
+    EXPECT_EQ(fp8.activations, plain.activations);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(One, Fp8PlanTest, ::testing::Values(""));
 
 class LargestBatchTest : public MemoryPlanTest {};
 

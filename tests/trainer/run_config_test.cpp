@@ -76,6 +76,9 @@ TEST(RunConfig, ForeignSpellingsAreTranslatedWithANote) {
   EXPECT_EQ(parse("bf16: true").config.dtype, "bf16");
   EXPECT_THAT(parse("bf16: true").notes, ElementsAre("bf16: true is read as dtype: bf16"));
   EXPECT_EQ(parse("fp16: false").config.dtype, "auto");
+  EXPECT_TRUE(parse("fp8: true").config.fp8_base());
+  EXPECT_THAT(parse("fp8: true").notes, ElementsAre("fp8: true is read as base_dtype: fp8"));
+  EXPECT_FALSE(parse("fp8: false").config.fp8_base());
   EXPECT_EQ(parse("lora_target_linear: true").config.lora_target, lora_target_names());
   EXPECT_THAT(parse("optim: adamw_torch_fused").notes, ElementsAre(HasSubstr("adamw_torch_fused")));
   const RunConfig c = parse(

@@ -14,7 +14,8 @@ namespace weft::kernels {
 inline constexpr bool kHasDeviceKernels = true;
 
 inline bool runs_on_device_kernels(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16;
+  return tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16 ||
+         tensor.scalar_type() == at::kFloat8_e4m3fn;
 }
 
 /// Lives until the launch that it is passed to has returned: then it waits for the kernels and
