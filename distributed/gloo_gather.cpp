@@ -1,5 +1,7 @@
 // A thread that makes one exchange at a time over a mesh of its own.
 
+#include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <cstring>
 #include <exception>
@@ -9,6 +11,7 @@
 #include "base/error.h"
 #include "distributed/background_gather.h"
 #include "distributed/gloo_mesh.h"
+#include "distributed/process_group.h"
 
 namespace weft::distributed {
 namespace {
@@ -20,6 +23,7 @@ class GlooGather final : public BackgroundGather {
       : members_(members),
         mesh_(store, {members.name, members.ranks, members.own, launch.world_size},
               address_towards(launch.master_address, launch.master_port), timeout),
+        debug_(debugs_collectives()),
         thread_([this] { run(); }) {}
   GlooGather(const GlooGather&) = delete;
   GlooGather& operator=(const GlooGather&) = delete;
@@ -93,7 +97,33 @@ class GlooGather final : public BackgroundGather {
     }
   }
 
+  // Ranks that have come out of step would else take one layer for another.
+  void compare_purposes() {
+    using Purpose = std::array<char, 128>;
+    Purpose mine{};
+    std::copy_n(what_.data(), std::min(what_.size(), mine.size() - 1), mine.begin());
+    std::vector<Purpose> all(members_.ranks.size(), mine);
+    std::vector<Transfer> transfers;
+    for (int peer = 0; peer < size(); ++peer) {
+      if (peer != rank()) {
+        transfers.push_back({peer, mine.data(), mine.size(),
+                             all[static_cast<std::size_t>(peer)].data(), mine.size()});
+      }
+    }
+    mesh_.exchange(transfers, what_);
+    for (std::size_t peer = 0; peer < all.size(); ++peer) {
+      if (all[peer] != mine) {
+        fail_internal("the ranks are in different gathers: rank {} in one for {}; rank {} for {}",
+                      members_.ranks[static_cast<std::size_t>(rank())], mine.data(),
+                      members_.ranks[peer], all[peer].data());
+      }
+    }
+  }
+
   void exchange() {
+    if (debug_) {
+      compare_purposes();
+    }
     const std::size_t bytes = mine_.nbytes();
     auto* all = static_cast<std::byte*>(host_.data_ptr());
     std::vector<Transfer> transfers;
@@ -114,6 +144,7 @@ class GlooGather final : public BackgroundGather {
   std::condition_variable changed_;
   State state_ = State::kIdle;
   bool stop_ = false;
+  bool debug_ = false;
   std::exception_ptr error_;
   at::Tensor mine_;
   at::Tensor all_;

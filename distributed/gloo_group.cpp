@@ -83,8 +83,7 @@ class GlooGroup final : public ProcessGroup {
         size_(launch.world_size),
         mesh_(store, {"", all_ranks(size_), rank_, size_},
               address_towards(launch.master_address, launch.master_port), timeout) {
-    const char* debug = std::getenv("WEFT_DEBUG_COLLECTIVES");
-    debug_ = debug != nullptr && std::string_view(debug) == "1";
+    debug_ = debugs_collectives();
   }
 
   int rank() const override { return rank_; }
@@ -238,6 +237,11 @@ class SingleGroup final : public ProcessGroup {
 };
 
 }  // namespace
+
+bool debugs_collectives() {
+  const char* debug = std::getenv("WEFT_DEBUG_COLLECTIVES");
+  return debug != nullptr && std::string_view(debug) == "1";
+}
 
 std::unique_ptr<ProcessGroup> make_single_group() { return std::make_unique<SingleGroup>(); }
 

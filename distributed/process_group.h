@@ -52,6 +52,9 @@ class ProcessGroup {
   }
 };
 
+/// Whether WEFT_DEBUG_COLLECTIVES=1 is in the environment.
+[[nodiscard]] bool debugs_collectives();
+
 /// One rank: every call is done at once.
 [[nodiscard]] std::unique_ptr<ProcessGroup> make_single_group();
 

@@ -42,7 +42,7 @@ class MemoryPlanTest : public ::testing::TestWithParam<const char*> {
   trainer::RunConfig config(const std::vector<std::string>& more) {
     std::string text = fmt::format(
         "model_name_or_path: {}\noutput_dir: {}\ndatasets: [{}]\nmax_length: 512\n"
-        "per_device_train_batch_size: 2\nmax_steps: 3\nlora_rank: 16\ndevice: cpu\n",
+        "per_device_train_batch_size: 2\nmax_steps: 3\nsave_steps: 1\nlora_rank: 16\ndevice: cpu\n",
         (temp_ / "model").string(), (temp_ / "out").string(), (temp_ / "rows.jsonl").string());
     return trainer::parse_run_config(text, "run.yaml", more).config;
   }
