@@ -17,6 +17,9 @@ namespace {
 /// <|endoftext|> of Qwen3's vocabulary.
 constexpr std::int32_t kEndOfText = 151'643;
 
+/// Rows of more values are not read back.
+constexpr std::int64_t kMostPositions = std::int64_t{1} << 19;
+
 data::ShardSet open_documents(FileSystem& files, const fs::path& shards, std::string_view form) {
   data::ShardSet set(files, shards);
   if (set.has_pairs() || set.has_labels()) {
@@ -76,6 +79,12 @@ data::CerebrasLayout layout_of(const data::ShardSet& set, const CerebrasExport& 
   layout.pad_id = options.pad_id.value_or(vocab_size > kEndOfText ? kEndOfText : 0);
   if (layout.pad_id < 0 || layout.pad_id >= vocab_size) {
     fail_config("--pad-id {} is outside the vocabulary of {}", layout.pad_id, vocab_size);
+  }
+  if (layout.length > kMostPositions) {
+    fail_config(
+        "--shards: a document has {} tokens, and a sample has at most {} positions; tokenise "
+        "with a smaller max_length",
+        longest, kMostPositions);
   }
   const std::int64_t room = layout.length + (layout.packed ? 0 : 1);
   if (longest > room) {

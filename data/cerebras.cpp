@@ -17,20 +17,26 @@ namespace {
 constexpr const char* kDataset = "data";
 /// Values read at once where the file does not say.
 constexpr std::int64_t kBlockValues = std::int64_t{1} << 18;
+/// And at most, where it has large chunks: 64 MiB.
+constexpr std::int64_t kMostBlockValues = std::int64_t{8} << 20;
 
 enum Feature : std::int64_t { kIds, kMask, kLabels, kSpan, kPosition };
 
+/// Both sections have had the key, in different releases.
 bool has_inverted_mask(FileSystem& files, const fs::path& path) {
   const fs::path parameters = path.parent_path() / kCerebrasParameters;
   if (!files.exists(parameters)) {
     return false;
   }
   const Json json = read_json(files, parameters);
-  const Json* processing = json.is_object() ? json_find(json, "processing") : nullptr;
-  const Json* inverted = processing != nullptr && processing->is_object()
-                             ? json_find(*processing, "inverted_mask")
-                             : nullptr;
-  return inverted != nullptr && inverted->is_boolean() && inverted->get<bool>();
+  bool found = false;
+  for (const char* const name : {"processing", "dataset"}) {
+    const Json* section = json.is_object() ? json_find(json, name) : nullptr;
+    const Json* inverted =
+        section != nullptr && section->is_object() ? json_find(*section, "inverted_mask") : nullptr;
+    found |= inverted != nullptr && inverted->is_boolean() && inverted->get<bool>();
+  }
+  return found;
 }
 
 }  // namespace
@@ -100,32 +106,33 @@ bool CerebrasReader::next(CerebrasDocument& document) {
 }
 
 bool CerebrasReader::next_piece(CerebrasDocument& document) {
-  const std::int64_t overlap = row_ == 0 ? 0 : 1;
-  const std::int64_t begin = row_ - overlap;
-  const std::int64_t count = std::min(stream_tokens_, table_.extent[0] - begin);
-  if (count <= overlap) {
+  if (row_ == table_.extent[0]) {
     return false;
   }
-  block_.resize(static_cast<std::size_t>(count));
-  read_hdf5_rows(table_, begin, count, block_, path_);
   document.ids.clear();
-  for (std::int64_t i = 0; i < count; ++i) {
-    document.ids.push_back(id(block_[static_cast<std::size_t>(i)], begin + i));
+  if (row_ > 0) {
+    document.ids.push_back(last_id_);
+  }
+  for (; row_ < table_.extent[0] && std::ssize(document.ids) < stream_tokens_; ++row_) {
+    if (row_ == block_begin_ + block_rows_) {
+      read_block();
+    }
+    last_id_ = id(block_[static_cast<std::size_t>(row_ - block_begin_)], row_);
+    document.ids.push_back(last_id_);
   }
   document.trained.assign(document.ids.size(), 1);
   document.trained[0] = 0;
   document.sample = ++pieces_;
-  row_ = begin + count;
   return true;
 }
 
-/// Rows of one chunk are decoded once, whatever their number.
+/// Rows of one chunk are decoded once, unless the chunk's rows are too much for memory.
 void CerebrasReader::read_block() {
-  const std::int64_t rows = table_.chunk_rows > 0
-                                ? table_.chunk_rows
-                                : std::max<std::int64_t>(1, kBlockValues / table_.row_values);
+  const std::int64_t most = std::max<std::int64_t>(1, kMostBlockValues / table_.row_values);
+  const std::int64_t rows =
+      table_.chunk_rows > 0 ? table_.chunk_rows : kBlockValues / table_.row_values;
   block_begin_ = row_;
-  block_rows_ = std::min(rows, table_.extent[0] - row_);
+  block_rows_ = std::min(std::clamp<std::int64_t>(rows, 1, most), table_.extent[0] - row_);
   block_.resize(static_cast<std::size_t>(block_rows_ * table_.row_values));
   read_hdf5_rows(table_, block_begin_, block_rows_, block_, path_);
 }
@@ -221,17 +228,24 @@ std::int64_t CerebrasReader::run_length(std::int64_t begin) const {
   return span + 1;
 }
 
+/// Of a run of one position: whether it fills the sample up. A document of two tokens of which none
+/// is a target looks alike but for its ids.
+bool CerebrasReader::is_padding(std::int64_t position) const {
+  const std::int64_t pad = value(kIds, length_ - 1);
+  const std::int64_t label = value(kLabels, position);
+  return value(kIds, position) == pad && (label == pad || label < 0) && !is_trained(position);
+}
+
 void CerebrasReader::read_packed() {
   struct Run {
     std::int64_t begin, end;
   };
   std::vector<Run> runs;
-  std::size_t used =
-      0;  // runs after these are padding: single positions that nothing is learnt from
+  std::size_t used = 0;  // runs after these are padding
   for (std::int64_t p = 0; p < length_;) {
     const std::int64_t count = run_length(p);
     runs.push_back({p, p + count});
-    if (count > 1 || is_trained(p)) {
+    if (count > 1 || !is_padding(p)) {
       used = runs.size();
     }
     p += count;

@@ -55,6 +55,7 @@ class CerebrasReader {
   void read_sample();
   void read_plain();
   void read_packed();
+  [[nodiscard]] bool is_padding(std::int64_t position) const;
   [[nodiscard]] std::int64_t run_length(std::int64_t begin) const;
   void add_document(std::int64_t begin, std::int64_t end, bool moved);
   [[nodiscard]] bool is_trained(std::int64_t position) const;
@@ -73,6 +74,7 @@ class CerebrasReader {
   std::int64_t block_rows_ = 0;
   std::int64_t row_ = 0;                     ///< next sample, or next value of a stream
   std::int64_t pieces_ = 0;                  ///< of a stream, given so far
+  std::int32_t last_id_ = 0;                 ///< of a stream, read last
   std::vector<CerebrasDocument> documents_;  ///< of the sample that was read last
   std::size_t given_ = 0;
 };

@@ -97,7 +97,7 @@ class NcclGroup final : public ProcessGroup {
 class NcclGather final : public BackgroundGather {
  public:
   NcclGather(const Launch& launch, GatherMembers members, std::chrono::milliseconds timeout)
-      : members_(std::move(members)), timeout_(timeout) {
+      : members_(std::move(members)) {
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = timeout;
     nccl_ = c10::make_intrusive<c10d::ProcessGroupNCCL>(
@@ -118,7 +118,8 @@ class NcclGather final : public BackgroundGather {
     checked([&] { work_ = nccl_->_allgather_base(out, in); });
   }
   void wait() override {
-    checked([&] { work_->wait(timeout_); });
+    // Without a limit of its own, or the host would wait instead of the stream; NCCL has one.
+    checked([&] { work_->wait(); });
   }
 
  private:
@@ -135,7 +136,6 @@ class NcclGather final : public BackgroundGather {
   }
 
   GatherMembers members_;
-  std::chrono::milliseconds timeout_;
   std::string what_;
   c10::intrusive_ptr<c10d::ProcessGroupNCCL> nccl_;
   c10::intrusive_ptr<c10d::Work> work_;

@@ -106,7 +106,7 @@ void gated_step_composed(const Step& s) {
   const at::Tensor squared = s.gate->squared_norm.squeeze(0);
   at::Tensor clip = at::ones_like(squared);
   if (s.gate->max_norm > 0) {
-    clip = at::clamp_max((squared.sqrt() + 1e-6).reciprocal() * s.gate->max_norm, 1.0);
+    clip = at::clamp_max(clip * s.gate->max_norm / (squared.sqrt() + 1e-6), 1.0);
   }
   step_composed(s, clip);
   const at::Tensor open = squared.isfinite();

@@ -25,7 +25,7 @@ struct Fp8Rows {
 void quantize_rows(const at::Tensor& x, const at::Tensor& factors, const Fp8Rows& out);
 
 /// y [T, out] = x [T, in] · weightᵀ; y fp32 or bf16, sums in fp32. On a GPU (compute capability
-/// 9.0) y is bf16, and in and out are multiples of 16. Elsewhere the 8-bit numbers are widened,
+/// 8.9) y is bf16, and in and out are multiples of 16. Elsewhere the 8-bit numbers are widened,
 /// which is exact, and multiplied in fp32. Temporaries come from `scratch`.
 void fp8_linear(const at::Tensor& y, const Fp8Rows& x, const Fp8Rows& weight, Arena& scratch);
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <exception>
+#include <system_error>
 
 #include "base/log.h"
 
@@ -17,7 +18,12 @@ BackgroundTask::~BackgroundTask() {
 
 void BackgroundTask::start(std::function<void()> work) {
   wait();
-  work_ = std::async(std::launch::async, std::move(work));
+  try {
+    work_ = std::async(std::launch::async, work);
+  } catch (const std::system_error&) {  // no thread is to be had; the caller does it then
+    work_ = std::async(std::launch::deferred, std::move(work));
+    work_.wait();
+  }
 }
 
 void BackgroundTask::wait() {

@@ -17,7 +17,8 @@ class BackgroundTask {
   /// Waits for the work; its error is logged.
   ~BackgroundTask();
 
-  /// Waits as wait() does for what was begun before, then begins this.
+  /// Waits as wait() does for what was begun before, then begins this; does it at once where the
+  /// system has no thread to give.
   void start(std::function<void()> work);
   /// Waits for the work; throws what it threw, once.
   void wait();

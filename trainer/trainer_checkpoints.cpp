@@ -117,6 +117,7 @@ void Trainer::save_checkpoint() {
         stage_checkpoint();
         if (!saves_meanwhile()) {
           write_checkpoint();
+          staged_ = {};  // as large as the model, maybe
         }
       },
       state_.step);

@@ -89,6 +89,17 @@ TEST_F(CerebrasTest, PackedSamplesAreCutWherePositionsBeginAnew) {
   EXPECT_EQ(documents[1].trained, (Bits{0, 1, 1}));
 }
 
+TEST_F(CerebrasTest, AShortUntrainedDocumentAtTheEndIsNoPadding) {
+  const auto documents =
+      read_all(put_samples({1, 2, 4,      9, 9, /**/ 1, 0, 0,      0, 0, /**/ 2, 4, 5,
+                            9, 9, /**/ 1, 0, 0, 0,      0, /**/ 0, 1, 0, 0,      0},
+                           5, 5));
+  ASSERT_EQ(documents.size(), 2U);
+  EXPECT_EQ(documents[0].ids, (Ids{1, 2}));
+  EXPECT_EQ(documents[1].ids, (Ids{4, 5}));
+  EXPECT_EQ(documents[1].trained, (Bits{0, 0}));
+}
+
 TEST_F(CerebrasTest, AnIgnoredLabelAtTheEndIsNoToken) {
   const auto documents = read_all(put_samples({1, 2, 3, /**/ 1, 0, 0, /**/ 2, -100, -100}, 3, 3));
   ASSERT_EQ(documents.size(), 1U);
@@ -97,11 +108,13 @@ TEST_F(CerebrasTest, AnIgnoredLabelAtTheEndIsNoToken) {
 }
 
 TEST_F(CerebrasTest, AnInvertedMaskIsHeeded) {
-  put("data_params.json", "{\"processing\": {\"inverted_mask\": true}}");
-  const auto documents = read_all(put_samples({1, 2, 0, /**/ 1, 0, 1, /**/ 2, 3, 0}, 3, 3));
-  ASSERT_EQ(documents.size(), 1U);
-  EXPECT_EQ(documents[0].ids, (Ids{1, 2, 3}));
-  EXPECT_EQ(documents[0].trained, (Bits{0, 0, 1}));
+  for (const char* const section : {"processing", "dataset"}) {
+    put("data_params.json", fmt::format("{{\"{}\": {{\"inverted_mask\": true}}}}", section));
+    const auto documents = read_all(put_samples({1, 2, 0, /**/ 1, 0, 1, /**/ 2, 3, 0}, 3, 3));
+    ASSERT_EQ(documents.size(), 1U);
+    EXPECT_EQ(documents[0].ids, (Ids{1, 2, 3}));
+    EXPECT_EQ(documents[0].trained, (Bits{0, 0, 1}));
+  }
 }
 
 TEST_F(CerebrasTest, EveryTokenOfAStreamIsATargetOnce) {
