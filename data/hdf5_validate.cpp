@@ -32,6 +32,12 @@ void check_link(const Hdf5Handle& file, const char* name, const fs::path& path) 
   }
 }
 
+Hdf5Handle open_dataset(const Hdf5Handle& file, const char* name, const fs::path& path) {
+  check_link(file, name, path);
+  return hdf5_handle(H5Dopen2(file.id(), name, H5P_DEFAULT), H5Dclose, path,
+                     "cannot open a dataset");
+}
+
 /// The sizes of a dataset of `least` to `most` dimensions.
 std::vector<hsize_t> checked_extent(const Hdf5Handle& dataset, const char* name, int least,
                                     int most, const fs::path& path) {
@@ -157,11 +163,9 @@ namespace detail {
 
 Hdf5Vector open_vector(const Hdf5Handle& file, const char* name, hid_t stored,
                        std::string_view type_name, const fs::path& path) {
-  check_link(file, name, path);
   Hdf5Vector vector;
   vector.name = name;
-  vector.dataset =
-      hdf5_handle(H5Dopen2(file.id(), name, H5P_DEFAULT), H5Dclose, path, "cannot open a dataset");
+  vector.dataset = open_dataset(file, name, path);
   const std::vector<hsize_t> extent = checked_extent(vector.dataset, name, 1, 1, path);
   check_type(vector.dataset, name, stored, type_name, path);
   const Storage storage =
@@ -176,11 +180,9 @@ Hdf5Vector open_vector(const Hdf5Handle& file, const char* name, hid_t stored,
 
 Hdf5Table open_hdf5_table(const Hdf5Handle& file, const char* name, const fs::path& path) {
   const Hdf5Lock lock;
-  check_link(file, name, path);
   Hdf5Table table;
   table.name = name;
-  table.dataset =
-      hdf5_handle(H5Dopen2(file.id(), name, H5P_DEFAULT), H5Dclose, path, "cannot open a dataset");
+  table.dataset = open_dataset(file, name, path);
   const std::vector<hsize_t> extent = checked_extent(table.dataset, name, 1, 3, path);
   const std::size_t value_bytes = integer_bytes(table.dataset, name, path);
   const Storage storage = checked_storage(table.dataset, table.name, extent, value_bytes, path);

@@ -85,4 +85,17 @@ bool with_many_chunks(std::int64_t width, Constant<kPack> pack, const Body& body
   }
 }
 
+/// Stores a row that the threads of a block hold in packs, each thread those of pack_start.
+template <typename T, int kPack, int kChunks>
+__device__ __forceinline__ void store_fp8_packs(std::uint8_t* row, int width, float inverse,
+                                                const Pack<T, kPack> (&packs)[kChunks]) {
+  WEFT_UNROLL
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = pack_start(c, kPack);
+    if (i < width) {
+      store_fp8<kPack>(row + i, inverse, [&](int k) { return packs[c].get(k); });
+    }
+  }
+}
+
 }  // namespace weft::kernels::cuda

@@ -70,13 +70,7 @@ __global__ void __launch_bounds__(kRowThreads) forward_row(RmsNormForward args) 
   if constexpr (kFp8) {
     const float inverse =
         choose_fp8_scale(largest, args.fp8_scales + block_index(), shared_array<float>(0));
-    WEFT_UNROLL
-    for (int c = 0; c < kChunks; ++c) {
-      const int i = pack_start(c, kPack);
-      if (i < width) {
-        store_fp8<kPack>(args.fp8_values + first + i, inverse, [&](int k) { return x[c].get(k); });
-      }
-    }
+    store_fp8_packs(args.fp8_values + first, width, inverse, x);
   }
 }
 

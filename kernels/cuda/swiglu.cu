@@ -76,13 +76,7 @@ __global__ void __launch_bounds__(kRowThreads) forward_fp8(SwiGluForwardFp8 args
   }
   const float inverse =
       choose_fp8_scale(largest, args.fp8_scales + block_index(), shared_array<float>(0));
-  WEFT_UNROLL
-  for (int c = 0; c < kChunks; ++c) {
-    const int i = pack_start(c, kPack);
-    if (i < width) {
-      store_fp8<kPack>(args.fp8_values + first + i, inverse, [&](int k) { return out[c].get(k); });
-    }
-  }
+  store_fp8_packs(args.fp8_values + first, width, inverse, out);
 }
 
 template <typename T, int kPack>

@@ -39,19 +39,7 @@ class FaultSweep : public ::testing::TestWithParam<const char*> {
 
   // Runs a command under strace with `inject` for the call, or none.
   ProcessResult traced(const std::string& inject, const std::vector<std::string>& command) {
-    std::vector<std::string> arguments{"strace",
-                                       "-f",
-                                       "-qq",
-                                       "-o",
-                                       (temp_ / "trace").string(),
-                                       fmt::format("-etrace={}", GetParam())};
-    if (!inject.empty()) {
-      arguments.push_back(fmt::format("-einject={}:{}", GetParam(), inject));
-    }
-    for (const std::string& word : weft_command(command)) {
-      arguments.push_back(word);
-    }
-    return run_process(arguments);
+    return weft_traced(temp_ / "trace", GetParam(), inject, command);
   }
 
   // How often the call is made.

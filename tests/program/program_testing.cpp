@@ -19,6 +19,18 @@ ProcessResult weft(std::vector<std::string> arguments, const std::string& input)
   return run_process(weft_command(std::move(arguments)), input);
 }
 
+ProcessResult weft_traced(const fs::path& trace, const std::string& call, const std::string& inject,
+                          const std::vector<std::string>& arguments) {
+  std::vector<std::string> command{"strace", "-f", "-qq", "-o", trace.string(), "-etrace=" + call};
+  if (!inject.empty()) {
+    command.push_back(fmt::format("-einject={}:{}", call, inject));
+  }
+  for (const std::string& word : weft_command(arguments)) {
+    command.push_back(word);
+  }
+  return run_process(command);
+}
+
 std::vector<std::string> train_arguments(const fs::path& out,
                                          const std::vector<std::string>& more) {
   const fs::path folder = fixtures() / "lora/train_curve";

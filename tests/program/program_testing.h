@@ -25,6 +25,12 @@ namespace weft::test {
 /// Runs the weft program.
 [[nodiscard]] ProcessResult weft(std::vector<std::string> arguments, const std::string& input = "");
 
+/// Runs the weft program under strace, which follows `call` (strace's -e trace=) and, where
+/// `inject` is not empty, does that to it (-e inject=CALL:). What it saw is in the file `trace`.
+[[nodiscard]] ProcessResult weft_traced(const fs::path& trace, const std::string& call,
+                                        const std::string& inject,
+                                        const std::vector<std::string>& arguments);
+
 /// Arguments of a short run of `weft train` into `out`: two steps on the training fixture, saved at
 /// each. `more` are overrides, which win.
 [[nodiscard]] std::vector<std::string> train_arguments(const fs::path& out,

@@ -69,6 +69,12 @@ ProcessResult run_ranks(int world, const std::vector<std::string>& arguments,
   return results[0];
 }
 
+std::uint64_t logged_number(const ProcessResult& result, const std::string& words) {
+  const std::size_t at = result.err.find(words);
+  EXPECT_NE(at, std::string::npos) << result.err;
+  return at == std::string::npos ? 0 : std::stoull(result.err.substr(at + words.size()));
+}
+
 bool wait_for_steps(Process& process, const fs::path& out, std::int64_t lines) {
   while (process.running()) {
     if (fs::exists(out / "metrics.jsonl")) {

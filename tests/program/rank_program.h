@@ -42,6 +42,9 @@ class RankedProgram {
 ProcessResult run_ranks(int world, const std::vector<std::string>& arguments,
                         const RankOptions& options = {}, int exit_code = 0);
 
+/// The number that a rank's log has after `words`; fails the test where it has none.
+[[nodiscard]] std::uint64_t logged_number(const ProcessResult& result, const std::string& words);
+
 /// Waits until the run has logged so many steps; false when it ended first.
 [[nodiscard]] bool wait_for_steps(Process& process, const fs::path& out, std::int64_t lines);
 

@@ -171,12 +171,7 @@ TEST(Ranks, ALossThatIsNotFiniteOnOneRankStopsAllBeforeTheUpdate) {
 }
 
 // What a rank says at its end that it has sent.
-std::uint64_t bytes_sent(const ProcessResult& result) {
-  const std::string before = "has sent ";
-  const std::size_t at = result.err.find(before);
-  EXPECT_NE(at, std::string::npos) << result.err;
-  return at == std::string::npos ? 0 : std::stoull(result.err.substr(at + before.size()));
-}
+std::uint64_t bytes_sent(const ProcessResult& result) { return logged_number(result, "has sent "); }
 
 class ScalingRun : public ::testing::TestWithParam<int> {};
 

@@ -170,12 +170,7 @@ TEST(SharedBaseRuns, ARankAloneHoldsTheWholeBase) {
 }
 
 // What a rank says that it has lent.
-std::uint64_t bytes_lent(const ProcessResult& result) {
-  const std::string before = "has lent ";
-  const std::size_t at = result.err.find(before);
-  EXPECT_NE(at, std::string::npos) << result.err;
-  return at == std::string::npos ? 0 : std::stoull(result.err.substr(at + before.size()));
-}
+std::uint64_t bytes_lent(const ProcessResult& result) { return logged_number(result, "has lent "); }
 
 TEST_P(SharedBase, SendsTheBytesThatTheModelCounts) {
   const int world = GetParam();

@@ -49,20 +49,9 @@ class TokenizeSweep : public ::testing::TestWithParam<const char*> {
   }
 
   ProcessResult traced(const std::string& inject) {
-    std::vector<std::string> arguments{"strace",
-                                       "-f",
-                                       "-qq",
-                                       "-o",
-                                       (temp_ / "trace").string(),
-                                       fmt::format("-etrace={}", GetParam())};
-    if (!inject.empty()) {
-      arguments.push_back(fmt::format("-einject={}:{}", GetParam(), inject));
-    }
-    for (const std::string& word : weft_command(tokenize("shards"))) {
-      arguments.push_back(word);
-    }
+    const std::vector<std::string> command = tokenize("shards");
     fs::remove_all(temp_ / "work");
-    return run_process(arguments);
+    return weft_traced(temp_ / "trace", GetParam(), inject, command);
   }
 
   int count() {
