@@ -182,7 +182,8 @@ void prove_equal(const std::string& model, const data::BpeDefinition& definition
   }
   for (const std::string& path : check) {
     std::int64_t line = 0;
-    for (const std::string_view text : split(read_file(posix_file_system(), path), '\n')) {
+    const std::string whole = read_file(posix_file_system(), path);  // the lines are views of it
+    for (const std::string_view text : split(whole, '\n')) {
       compare(text, fmt::format("{}:{}", path, ++line));
     }
   }
