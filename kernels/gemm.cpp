@@ -65,6 +65,20 @@ void log_product(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b
            {a, b, accumulate ? out : at::Tensor()}, {out});
 }
 
+// bf16 operands into fp32 on a GPU: the sums stay as the tensor cores have them, and there is no
+// temporary. LibTorch has this product for CUDA alone.
+void multiply_into_fp32(at::Tensor out, const at::Tensor& a, const at::Tensor& b, bool accumulate,
+                        double alpha) {
+  if (out.is_meta()) {
+    return;  // planned: it takes no memory of its own
+  }
+  if (!accumulate && alpha == 1.0) {
+    at::mm_out(out, a, b, at::kFloat);
+  } else {
+    at::addmm_out(out, out, a, b, at::kFloat, accumulate ? 1.0 : 0.0, alpha);
+  }
+}
+
 void multiply_widened(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b,
                       Arena& scratch, bool accumulate, double alpha) {
   const Arena::Scope scope(scratch);
@@ -107,6 +121,9 @@ void gemm(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, Arena
     multiply_widened(out, a, b, scratch, accumulate, alpha);
   } else if (out.scalar_type() == a.scalar_type()) {
     multiply(out, a, b, accumulate, alpha);
+  } else if (scratch.planned_for() == at::kCUDA && a.scalar_type() == at::kBFloat16 &&
+             out.scalar_type() == at::kFloat) {
+    multiply_into_fp32(out, a, b, accumulate, alpha);
   } else {
     const Arena::Scope scope(scratch);
     at::Tensor product = scratch.take(out.sizes(), a.scalar_type());

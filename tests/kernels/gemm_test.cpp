@@ -1,12 +1,14 @@
 #include "kernels/gemm.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <limits>
 
+#include "kernels/work_log.h"
 #include "tests/support/tensor_testing.h"
 
 namespace weft::kernels {
@@ -126,6 +128,25 @@ TEST(Gemm, WidensALargeOperandPieceByPiece) {
     EXPECT_TRUE(test::near(out, exact, 5e-6 * exact.abs().max().item<double>()));
     EXPECT_LT(scratch.peak_bytes(), std::int64_t{20} << 20);
   }
+}
+
+// A GPU's product leaves its sums in fp32; the plan of a step must not count a temporary for it.
+TEST(Gemm, IntoFp32IsPlannedWithoutATemporaryOnAGpu) {
+  const auto meta = [](at::IntArrayRef sizes, at::ScalarType dtype) {
+    return at::empty(sizes, at::TensorOptions(dtype).device(at::kMeta));
+  };
+  Arena scratch(at::kMeta);
+  scratch.plan_for(at::kCUDA);
+  const WorkLog log;
+  for (const bool accumulate : {false, true}) {
+    gemm(meta({33, 5}, at::kFloat), meta({33, 64}, at::kBFloat16), meta({64, 5}, at::kBFloat16),
+         scratch, accumulate);
+  }
+  EXPECT_EQ(scratch.peak_bytes(), 0);
+  ASSERT_EQ(log.entries().size(), 2);
+  EXPECT_EQ(log.entries()[0].bytes_read, 2 * (33 * 64 + 64 * 5));
+  EXPECT_EQ(log.entries()[1].bytes_read, 2 * (33 * 64 + 64 * 5) + 4 * 33 * 5);
+  EXPECT_EQ(log.entries()[1].bytes_written, 4 * 33 * 5);
 }
 
 TEST(Gemm, GivesBackItsTemporaries) {
