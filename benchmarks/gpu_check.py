@@ -131,12 +131,12 @@ def curve(runner):
             {"curve": result})
 
 
-def step(runner, size, program, tokens, limit):
-    """One program's timing of a step, or None where it did not fit or finish."""
+def step(runner, size, program, tokens, limit, *variant):
+    """One program's timing of a step, or None where it did not fit or finish. `variant`: more of its options."""
     layers, hidden, ffn, heads, untied = SIZES[size]
     options = ["--device", "cuda", "--dtype", "bf16", "--tokens", tokens, "--documents",
                max(tokens // LENGTH, 1), "--layers", layers, "--hidden", hidden, "--ffn", ffn,
-               "--heads", heads, "--steps", 5] + (["--untied"] if untied else [])
+               "--heads", heads, "--steps", 5, *variant] + (["--untied"] if untied else [])
     command = (runner.weft("weft_bench_step") if program == "weft" else
                [sys.executable, HERE / "peer_step.py"])
     code, output = runner.run([*command, *options], limit)
@@ -158,6 +158,19 @@ def benchmark(runner, size):
     if same:
         summary += f"; memory {own['peak_bytes'] / same['peak_bytes']:.2f}x at equal tokens"
     return "passed", summary, details
+
+
+def variant(runner, size, option, sizes):
+    """A step with an option of weft_bench_step and without, at each number of tokens."""
+    results, texts = {}, []
+    for tokens in sizes:
+        plain, other = step(runner, size, "weft", tokens, 60), step(runner, size, "weft", tokens, 60, option)
+        if plain and other:
+            results[tokens] = {"plain": plain, option: other}
+            texts.append(f"{other['tokens_per_second'] / plain['tokens_per_second']:.2f}x at {tokens}")
+    if not results:
+        return "failed", f"no timing with {option}", {}
+    return "passed", f"speed with {option} to without: {', '.join(texts)}", {"timings": results}
 
 
 def sanitizer(runner, tool):
@@ -189,10 +202,13 @@ def main():
     stage(report, runner, "step 0.6b", lambda: benchmark(runner, "0.6b"))
     stage(report, runner, "step 8b", lambda: benchmark(runner, "8b"))
     stage(report, runner, "curve", lambda: curve(runner))
+    stage(report, runner, "8-bit base 8b", lambda: variant(runner, "8b", "--fp8", (16384,)))
+    stage(report, runner, "graphs 0.6b", lambda: variant(runner, "0.6b", "--graphs", (2048, 8192)))
     for tool in ("memcheck", "racecheck"):
         stage(report, runner, f"compute-sanitizer {tool}", lambda: sanitizer(runner, tool))
     for size in list(SIZES)[2:]:
         stage(report, runner, f"step {size}", lambda: benchmark(runner, size))
+    stage(report, runner, "graphs 1.7b", lambda: variant(runner, "1.7b", "--graphs", (2048, 8192)))
     sys.exit(1 if report.failed() else 0)
 
 

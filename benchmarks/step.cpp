@@ -18,6 +18,8 @@
 #include "adapters/lora.h"
 #include "base/json.h"
 #include "base/random.h"
+#include "kernels/fp8.h"
+#include "kernels/recorded_work.h"
 #include "model/flops.h"
 #include "model/qwen3_model.h"
 #include "trainer/device.h"
@@ -38,6 +40,8 @@ struct Options {
   double labelled_fraction = 1.0;
   bool labelled_head = false;
   bool recompute = false;
+  bool fp8 = false;
+  bool graphs = false;
   model::Qwen3Config config;
 };
 
@@ -87,13 +91,18 @@ double gemm_rate(const Options& options) {
 }
 
 model::Weights random_weights(const Options& options, at::ScalarType dtype) {
-  return model::make_weights(
-      options.config,
-      [&](const std::string&, const std::vector<std::int64_t>& shape, bool is_norm) {
-        at::Tensor tensor = at::empty(shape, at::TensorOptions(dtype).device(options.device));
-        is_norm ? tensor.fill_(1.0) : tensor.normal_(0.0, 0.02);
-        return tensor;
-      });
+  const model::Weights weights =
+      model::allocate_weights(options.config, dtype, options.device, options.fp8);
+  for (const model::NamedWeight& named : model::named_weights(weights, options.config)) {
+    if (named.scales.defined()) {
+      const at::Tensor values =
+          at::randn(named.view.sizes(), at::TensorOptions(dtype).device(options.device)) * 0.02;
+      kernels::quantize_rows(values, {}, {named.view, named.scales});
+    } else {
+      named.is_norm ? named.view.fill_(1.0) : named.view.normal_(0.0, 0.02);
+    }
+  }
+  return weights;
 }
 
 model::PackedBatch make_batch(const Options& options) {
@@ -136,11 +145,16 @@ Timing run_steps(const Options& options, at::ScalarType dtype) {
   model::Qwen3Model model(options.config, random_weights(options, dtype));
   model.set_adapters(adapters.layers());
   model.set_recompute(options.recompute);
+  if (options.graphs) {
+    model.set_recorder(kernels::make_work_recorder(options.device));
+  }
   trainer::AdamWOptimizer optimizer(adapters.parameters(), {});
   const model::PackedBatch batch = make_batch(options);
   const auto targets = static_cast<double>(batch.target_count());
   Timing timing;
-  for (int step = 0; step <= options.steps; ++step) {
+  // A recording is made in the second step, which is no more timed than the first.
+  const int untimed = options.graphs ? 2 : 1;
+  for (int step = 0; step < untimed + options.steps; ++step) {
     const double began = now();
     optimizer.zero_gradients();
     const double loss =
@@ -150,7 +164,7 @@ Timing run_steps(const Options& options, at::ScalarType dtype) {
     adapters.refresh();
     finish(adapters.parameters().values());
     timing.losses.push_back(loss);
-    if (step > 0) {
+    if (step >= untimed) {
       timing.seconds.push_back(now() - began);
     }
   }
@@ -233,6 +247,8 @@ int main(int argc, char** argv) {
   app.add_flag("--labelled-head", options.labelled_head);
   app.add_flag("--untied", untied);
   app.add_flag("--recompute", options.recompute);
+  app.add_flag("--fp8", options.fp8, "as with base_dtype: fp8");
+  app.add_flag("--graphs", options.graphs, "as with cuda_graphs: true");
   CLI11_PARSE(app, argc, argv);
   options.config.tie_word_embeddings = !untied;
   try {

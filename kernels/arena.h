@@ -31,6 +31,9 @@ class Arena {
   void plan_for(c10::DeviceType device) { planned_ = device; }
   [[nodiscard]] c10::DeviceType planned_for() const { return planned_; }
 
+  /// Whether a reset keeps the memory where it is: the same takes give the same addresses again.
+  [[nodiscard]] bool settled() const { return blocks_.size() <= 1; }
+
   /// Bytes of all blocks.
   [[nodiscard]] std::int64_t reserved_bytes() const;
   /// The most bytes that were in use at one time.

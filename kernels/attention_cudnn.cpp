@@ -51,6 +51,16 @@ class CudnnAttention : public DeviceAttention {
     (void)take(qkv, /*backward=*/true, scratch);
   }
 
+  std::vector<std::int64_t> shape() const override {
+    std::vector<std::int64_t> shape;
+    for (const cuda::SdpaGroup& group : groups_) {
+      shape.insert(shape.end(), {group.shape.documents, group.shape.max_length, group.shape.rows,
+                                 group.shape.deterministic ? 1 : 0});
+    }
+    return shape;
+  }
+  void assign(const DeviceAttention&) override {}
+
  protected:
   [[nodiscard]] virtual std::int64_t workspace_bytes(const cuda::SdpaShape& shape) const {
     return cuda::workspace_bound(shape);
@@ -139,6 +149,12 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
     const std::int64_t k_width = layout_.heads_k * layout_.head_dim;
     dqkv.narrow(1, q_width, k_width).copy_(workspace.dk);
     dqkv.narrow(1, q_width + k_width, k_width).copy_(workspace.dv);
+  }
+
+  void assign(const DeviceAttention& other) override {
+    const auto& same = dynamic_cast<const CudnnAttentionOnDevice&>(other);
+    lengths_.copy_(same.lengths_);
+    offsets_.copy_(same.offsets_);
   }
 
  private:

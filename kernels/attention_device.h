@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "kernels/arena.h"
 #include "kernels/qk_norm_rope.h"
@@ -31,6 +32,12 @@ class DeviceAttention {
                        Arena& scratch) = 0;
   virtual void backward(const at::Tensor& dout, const at::Tensor& qkv, const at::Tensor& out,
                         const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) = 0;
+
+  /// What its launches depend on beside the rows' number. Documents of equal shapes are told apart
+  /// by what lies on the device alone, so that one recording of the launches serves them all.
+  [[nodiscard]] virtual std::vector<std::int64_t> shape() const = 0;
+  /// Becomes the attention of the other's documents, whose shape is equal, at its own addresses.
+  virtual void assign(const DeviceAttention& other) = 0;
 };
 
 /// Null where attention is composed of plain operators: on a CPU, for rows that are not bf16, or

@@ -56,6 +56,11 @@ class FlashAttention final : public DeviceAttention {
     v(dqkv).copy_(dv);
   }
 
+  std::vector<std::int64_t> shape() const override { return {bounds_.size(0), longest_}; }
+  void assign(const DeviceAttention& other) override {
+    bounds_.copy_(dynamic_cast<const FlashAttention&>(other).bounds_);
+  }
+
  private:
   [[nodiscard]] at::Tensor part(const at::Tensor& rows, std::int64_t first,
                                 std::int64_t heads) const {

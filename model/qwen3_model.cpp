@@ -42,11 +42,13 @@ void Qwen3Model::set_adapters(std::vector<LayerAdapters> adapters) {
                   weights_.layers.size());
   }
   adapters_ = std::move(adapters);
+  forget_recorded();
 }
 
 void Qwen3Model::set_weight_gradients(Weights gradients) {
   gradients_ = std::move(gradients);
   find_norms_to_keep();
+  forget_recorded();
 }
 
 void Qwen3Model::plan_for(c10::DeviceType device) {
@@ -102,6 +104,14 @@ LayerContext Qwen3Model::context_for(const PackedBatch& batch, std::int64_t posi
   return context;
 }
 
+// What was recorded has addresses in these blocks.
+void Qwen3Model::reset_scratch() {
+  if (!scratch_.settled()) {
+    forget_recorded();
+  }
+  scratch_.reset();
+}
+
 at::Tensor Qwen3Model::run_layers(const LayerContext& context) {
   const std::int64_t tokens = context.batch->size();
   const at::Tensor x = scratch_.take({tokens, config_.hidden_size}, dtype());
@@ -117,48 +127,6 @@ at::Tensor Qwen3Model::run_layers(const LayerContext& context) {
   return x;
 }
 
-at::Tensor Qwen3Model::run_layers_keeping(const LayerContext& context,
-                                          std::vector<LayerTape>& tapes,
-                                          std::vector<at::Tensor>& inputs) {
-  const at::Tensor x = scratch_.take({context.batch->size(), config_.hidden_size}, dtype());
-  const at::Tensor delta = scratch_.take(x.sizes(), dtype());
-  kernels::embedding_forward(weights_.embed, context.batch->tokens, x);
-  for (std::int64_t i = 0; i < config_.num_hidden_layers; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    if (recompute_) {
-      if (i > 0) {
-        x.add_(delta);
-      }
-      inputs[at] = saved_.take(x.sizes(), dtype());
-      inputs[at].copy_(x);
-      const Arena::Scope scope(scratch_);
-      decoder_layer_forward(layer_parameters(i), context, x, {}, delta, tapes[at], scratch_,
-                            scratch_);
-    } else {
-      decoder_layer_forward(layer_parameters(i), context, x, i == 0 ? at::Tensor() : delta, delta,
-                            tapes[at], saved_, scratch_);
-    }
-  }
-  x.add_(delta);
-  return x;
-}
-
-void Qwen3Model::run_layers_backward(const LayerContext& context, const at::Tensor& dx,
-                                     std::vector<LayerTape>& tapes,
-                                     const std::vector<at::Tensor>& inputs) {
-  for (std::int64_t i = config_.num_hidden_layers - 1; i >= 0; --i) {
-    const auto at = static_cast<std::size_t>(i);
-    const Arena::Scope scope(scratch_);
-    const LayerParameters layer = layer_parameters(i);
-    if (recompute_) {
-      const at::Tensor delta = scratch_.take(dx.sizes(), dtype());
-      decoder_layer_forward(layer, context, inputs[at], {}, delta, tapes[at], scratch_, scratch_);
-    }
-    const bool input_gradient = i > 0 || gradients_.has_value();
-    decoder_layer_backward(layer, context, dx, tapes[at], input_gradient, scratch_);
-  }
-}
-
 // Of a batch without targets, which has nothing to compute.
 at::Tensor Qwen3Model::no_log_probs() {
   if (layers_) {
@@ -167,34 +135,11 @@ at::Tensor Qwen3Model::no_log_probs() {
   return at::empty({0}, at::TensorOptions(kernels::statistics_dtype(dtype())).device(device()));
 }
 
-at::Tensor Qwen3Model::forward_backward(const PackedBatch& batch, double scale,
-                                        const StepKey& key) {
-  if (batch.target_count() == 0) {
-    return no_log_probs();
-  }
-  saved_.reset();
-  scratch_.reset();
-  LayerContext context = context_for(batch, batch.max_length);
-  context.training = true;
-  context.dropout_seed = key.dropout_seed;
-  context.micro_batch = key.micro_batch;
-  std::vector<LayerTape> tapes(weights_.layers.size());
-  std::vector<at::Tensor> inputs(weights_.layers.size());
-  const at::Tensor x = run_layers_keeping(context, tapes, inputs);
-  const at::Tensor dx = scratch_.take(x.sizes(), dtype());
-  at::Tensor log_probs = head_forward_backward(head(), x, batch, scale, dx, scratch_);
-  run_layers_backward(context, dx, tapes, inputs);
-  if (gradients_ && gradients_->embed.defined()) {
-    kernels::embedding_backward(dx, batch.tokens, gradients_->embed);
-  }
-  return log_probs;
-}
-
 at::Tensor Qwen3Model::target_log_probs(const PackedBatch& batch) {
   if (batch.target_count() == 0) {
     return no_log_probs();
   }
-  scratch_.reset();
+  reset_scratch();
   return head_log_probs(head(), run_layers(context_for(batch, batch.max_length)), batch, scratch_);
 }
 
@@ -203,19 +148,19 @@ TargetScores Qwen3Model::target_scores(const PackedBatch& batch) {
     const at::Tensor none = no_log_probs();
     return {none, at::empty({0}, none.options().dtype(at::kBool))};
   }
-  scratch_.reset();
+  reset_scratch();
   return head_target_scores(head(), run_layers(context_for(batch, batch.max_length)), batch,
                             scratch_);
 }
 
 void Qwen3Model::logits(const PackedBatch& batch, const at::Tensor& rows,
                         const std::function<void(std::int64_t, const at::Tensor&)>& body) {
-  scratch_.reset();
+  reset_scratch();
   head_logits(head(), run_layers(context_for(batch, batch.max_length)), rows, scratch_, body);
 }
 
 at::Tensor Qwen3Model::decode(KvCache& cache, const at::Tensor& tokens) {
-  scratch_.reset();
+  reset_scratch();
   const std::int64_t count = tokens.size(0);
   const std::int64_t length = cache.length() + count;
   PackedBatch batch;

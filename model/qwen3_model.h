@@ -10,10 +10,12 @@
 
 #include "kernels/arena.h"
 #include "model/decoder_layer.h"
+#include "model/layer_pass.h"
 #include "model/layer_source.h"
 #include "model/lm_head.h"
 #include "model/packed_batch.h"
 #include "model/qwen3_config.h"
+#include "model/recorded_passes.h"
 #include "model/weights.h"
 
 namespace weft::model {
@@ -41,9 +43,18 @@ class Qwen3Model {
   void set_weight_gradients(Weights gradients);
   /// Recompute each layer in the backward pass instead of keeping its tape: one more forward pass,
   /// a fraction of the memory, the same numbers.
-  void set_recompute(bool recompute) { recompute_ = recompute; }
+  void set_recompute(bool recompute);
   /// How attention is computed on a GPU.
-  void set_attention(kernels::AttentionOptions options) { attention_ = std::move(options); }
+  void set_attention(kernels::AttentionOptions options);
+  /// Records the layers' launches of training passes and launches them as one (recorded_passes.h);
+  /// null: not. An internal Error for a model whose layers come from a source. Passes with dropout
+  /// are made without.
+  void set_recorder(std::shared_ptr<kernels::WorkRecorder> recorder);
+  [[nodiscard]] bool records_passes() const { return recorded_.has_value(); }
+  /// Training passes that were launched as one.
+  [[nodiscard]] std::int64_t replayed_passes() const {
+    return recorded_ ? recorded_->replays() : 0;
+  }
 
   struct StepKey {
     std::uint64_t dropout_seed = 0;
@@ -88,10 +99,12 @@ class Qwen3Model {
   /// Runs all layers without keeping anything; returns the residual stream [T, H], valid while the
   /// caller's scope on scratch_ lasts.
   at::Tensor run_layers(const LayerContext& context);
-  at::Tensor run_layers_keeping(const LayerContext& context, std::vector<LayerTape>& tapes,
-                                std::vector<at::Tensor>& inputs);
-  void run_layers_backward(const LayerContext& context, const at::Tensor& dx,
-                           std::vector<LayerTape>& tapes, const std::vector<at::Tensor>& inputs);
+  [[nodiscard]] LayerPass begin_pass(const PackedBatch& batch, const StepKey& key);
+  void run_layers_keeping(LayerPass& pass);
+  void run_layers_backward(LayerPass& pass);
+  [[nodiscard]] bool has_dropout() const;
+  void reset_scratch();
+  void forget_recorded();
 
   struct KeepNorms {
     bool input = false;
@@ -111,6 +124,7 @@ class Qwen3Model {
   RopeTable rope_;
   kernels::Arena saved_;
   kernels::Arena scratch_;
+  std::optional<RecordedPasses> recorded_;
 };
 
 }  // namespace weft::model

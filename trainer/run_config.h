@@ -45,6 +45,7 @@ struct RunConfig {
   std::string gradient_checkpointing = "auto";  ///< auto, true or false
   std::string attn_implementation = "auto";     ///< auto, cudnn, flash or composed; on a GPU
   bool deterministic = true;
+  bool cuda_graphs = false;
   std::optional<double> max_memory;  ///< GiB; not set: what is free
   double num_train_epochs = 1;
   std::int64_t max_steps = -1;  ///< -1: by num_train_epochs

@@ -93,6 +93,21 @@ void check_schedule_values(const RunConfig& c, Lines& problems) {
   }
 }
 
+// A recording keeps the numbers that its kernels were launched with.
+void check_graphs(const RunConfig& c, Lines& problems) {
+  if (c.cuda_graphs && c.lora_dropout > 0) {
+    problems.emplace_back(
+        "cuda_graphs: true can't draw other masks for each micro-batch; set lora_dropout: 0, or "
+        "cuda_graphs: false");
+  }
+  if (c.cuda_graphs && c.shard_base != "none") {
+    problems.push_back(
+        fmt::format("cuda_graphs: true needs the whole base at one place; set shard_base: none "
+                    "instead of {}, or cuda_graphs: false",
+                    c.shard_base));
+  }
+}
+
 void check_adapter(const RunConfig& c, Lines& problems, Lines& notes) {
   if (c.fp8_base() && c.shard_base != "none") {
     problems.push_back(fmt::format(
@@ -242,6 +257,7 @@ void check_run_config(const RunConfig& config, std::vector<std::string>& problem
   check_schedule_keys(config, problems);
   check_schedule_values(config, problems);
   check_adapter(config, problems, notes);
+  check_graphs(config, problems);
   check_weights(config, problems);
   check_split(config, problems);
   check_evaluation(config, problems);

@@ -186,6 +186,11 @@ void add_device_keys(Schema& schema, RunConfig& c) {
   schema.add_bool("deterministic", &c.deterministic,
                   "Equal runs give equal bits. false: cuDNN's attention is faster and takes less "
                   "memory with long documents.");
+  schema.add_bool("cuda_graphs", &c.cuda_graphs,
+                  "On a GPU, launch the layers of micro-batches of one shape from a recording: for "
+                  "small models and micro-batches, whose launches take longer than their work. "
+                  "Micro-batches are filled up to a few sizes, and data with documents of few "
+                  "lengths gains most.");
   schema.add_optional_number("max_memory", &c.max_memory, {0, 1e6, true},
                              "GiB that the run may take of the device; not set: what is free.");
   schema.add_optional_int("num_threads", &c.num_threads, {1, 4096},

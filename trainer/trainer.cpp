@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/trace.h"
+#include "kernels/recorded_work.h"
 #include "trainer/base_model.h"
 #include "trainer/datasets.h"
 #include "trainer/device.h"
@@ -104,6 +105,12 @@ void Trainer::load() {
   }
   trainable_->model().set_recompute(memory_.gradient_checkpointing);
   trainable_->model().set_attention({config_.attn_implementation, config_.deterministic});
+  if (config_.cuda_graphs) {
+    trainable_->model().set_recorder(kernels::make_work_recorder(*device_));
+    if (!trainable_->model().records_passes()) {
+      log_warning("cuda_graphs: true has no effect on this device; launches are not recorded");
+    }
+  }
   optimizer_ = std::make_unique<AdamWOptimizer>(
       trainable_->parameters(), kernels::AdamWOptions{0.0, config_.adam_beta1, config_.adam_beta2,
                                                       config_.adam_epsilon, config_.weight_decay});
@@ -264,6 +271,10 @@ RunResult Trainer::run() {
   if (session_->size() > 1) {
     log_debug("rank {} has sent {} bytes to the others", session_->rank(),
               session_->group().bytes_sent());
+  }
+  if (trainable_->model().records_passes()) {
+    log_debug("rank {} has launched {} passes from a recording", session_->rank(),
+              trainable_->model().replayed_passes());
   }
   if (sharing_.gather != nullptr) {
     log_debug("rank {} has lent {} bytes of the base's layers", session_->rank(),

@@ -56,8 +56,18 @@ Trainer::GlobalBatch Trainer::next_global_batch() {
 std::vector<data::MicroBatch> Trainer::passes_of(const data::MicroBatch& micro) const {
   const data::MicroBatch batch =
       trainable_->model().device().is_cuda() ? sorted_by_length(micro) : micro;
-  return memory_.tokens_per_pass == 0 ? std::vector<data::MicroBatch>{batch}
-                                      : split_micro_batch(batch, memory_.tokens_per_pass);
+  std::vector<data::MicroBatch> passes = memory_.tokens_per_pass == 0
+                                             ? std::vector<data::MicroBatch>{batch}
+                                             : split_micro_batch(batch, memory_.tokens_per_pass);
+  if (trainable_->model().records_passes()) {
+    const std::int64_t most = memory_.tokens_per_pass == 0
+                                  ? config_.max_length * config_.per_device_train_batch_size
+                                  : memory_.tokens_per_pass;
+    for (data::MicroBatch& pass : passes) {
+      pass = sorted_by_length(filled_up(pass, most));
+    }
+  }
+  return passes;
 }
 
 // The sum of the targets' log-probabilities; not read yet.

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "adapters/lora.h"
+#include "kernels/device_properties.h"
+#include "kernels/recorded_work.h"
 #include "tests/model/fixture.h"
 #include "trainer/device.h"
 #include "trainer/optimizer.h"
@@ -32,18 +34,28 @@ struct Outcome {
   at::Tensor values;  // the adapters after the last step
 };
 
+struct Form {
+  bool recompute = false;
+  bool fp8 = false;
+  bool graphs = false;
+  double dropout = 0.1;
+};
+
 Outcome train(const std::string& name, const std::map<std::string, at::Tensor>& expected,
-              at::ScalarType dtype, c10::Device device, bool recompute = false) {
-  model::Qwen3Model model = test::load_model(name, dtype, device);
+              at::ScalarType dtype, c10::Device device, const Form& form = {}) {
+  model::Qwen3Model model = test::load_model(name, dtype, device, form.fp8);
   adapters::PeftConfig peft;
   peft.rank = 8;
   peft.alpha = 16;
-  peft.dropout = 0.1;
+  peft.dropout = form.dropout;
   peft.target_modules = {"all"};
   adapters::LoraAdapters adapters(model.config(), peft, dtype, device);
   adapters.initialise(3);
   model.set_adapters(adapters.layers());
-  model.set_recompute(recompute);
+  model.set_recompute(form.recompute);
+  if (form.graphs) {
+    model.set_recorder(kernels::make_work_recorder(device));
+  }
   trainer::AdamWOptimizer optimizer(adapters.parameters(), {0.0, 0.9, 0.999, 1e-8, 0.01});
   const auto batch = test::fixture_batch(expected, model.config().vocab_size, device);
   Outcome outcome;
@@ -57,6 +69,7 @@ Outcome train(const std::string& name, const std::map<std::string, at::Tensor>& 
     optimizer.count_step();
     adapters.refresh();
   }
+  EXPECT_EQ(model.replayed_passes(), form.graphs ? 4 : 0);  // all but the first
   outcome.values = adapters.parameters().values().cpu();
   return outcome;
 }
@@ -92,13 +105,41 @@ TEST_P(GpuModel, TrainsInBf16AsInFp32) {
   }
 }
 
+// The same 8-bit numbers on both; sums and roundings to bf16 in another order move few of them.
+TEST_P(GpuModel, TrainsOnABaseOf8BitFloatsAsTheCpuDoes) {
+  const auto config = test::load_model(GetParam(), at::kFloat).config();
+  const std::string reason =
+      trainer::why_no_fp8(kernels::compute_capability({at::kCUDA, 0}), at::kBFloat16, config);
+  if (!reason.empty()) {
+    GTEST_SKIP() << reason;
+  }
+  const Outcome cpu = train(GetParam(), expected_, at::kBFloat16, at::kCPU, {.fp8 = true});
+  const Outcome gpu = train(GetParam(), expected_, at::kBFloat16, at::kCUDA, {.fp8 = true});
+  for (std::size_t i = 0; i < cpu.losses.size(); ++i) {
+    EXPECT_NEAR(gpu.losses[i], cpu.losses[i], 0.02 * cpu.losses[i]) << "step " << i;
+  }
+}
+
 TEST_P(GpuModel, EqualRunsGiveEqualBits) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const Outcome once = train(GetParam(), expected_, dtype, at::kCUDA);
     const Outcome again = train(GetParam(), expected_, dtype, at::kCUDA);
-    const Outcome recomputed = train(GetParam(), expected_, dtype, at::kCUDA, /*recompute=*/true);
+    const Outcome recomputed = train(GetParam(), expected_, dtype, at::kCUDA, {.recompute = true});
     EXPECT_TRUE(once.values.equal(again.values));
     EXPECT_TRUE(once.values.equal(recomputed.values)) << "gradient checkpointing changed a bit";
+  }
+}
+
+TEST_P(GpuModel, PassesLaunchedFromARecordingGiveTheSameBits) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (const bool recompute : {false, true}) {
+      const Outcome plain =
+          train(GetParam(), expected_, dtype, at::kCUDA, {.recompute = recompute, .dropout = 0});
+      const Outcome recorded = train(GetParam(), expected_, dtype, at::kCUDA,
+                                     {.recompute = recompute, .graphs = true, .dropout = 0});
+      EXPECT_EQ(plain.losses, recorded.losses);
+      EXPECT_TRUE(plain.values.equal(recorded.values));
+    }
   }
 }
 

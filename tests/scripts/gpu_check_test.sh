@@ -54,6 +54,8 @@ has good.md "| kernels | passed |"
 has good.md "1 passed, 0 failed, 1 skipped"
 has good.md "300 tokens/s, 3.00x the peer's best; memory 0.60x at equal tokens"
 has good.json '"largest_difference": 0.001'
+has good.md "speed with --graphs to without: 1.00x at 2048, 1.00x at 8192"
+has good.md "speed with --fp8 to without: 1.00x at 16384"
 
 BAD=weft_kernels_gpu_tests check bad && fail "a failing kernel was not reported"
 has bad.md "| kernels | failed |"

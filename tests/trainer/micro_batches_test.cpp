@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
+
 namespace weft::trainer {
 namespace {
 
@@ -52,6 +55,23 @@ TEST(SortedByLength, PutsTheShortestFirstAndKeepsDocumentsWhole) {
   EXPECT_EQ(sorted.mask, (std::vector<std::uint8_t>{0, 0, 0, 1, 0, 0, 1, 0, 1}));
   EXPECT_EQ(sorted.max_seqlen, 4);
   EXPECT_EQ(sorted.trained_tokens, 3);
+}
+
+TEST(FilledUp, AddsADocumentWithoutTargets) {
+  const data::MicroBatch batch = batch_of({30, 50});
+  const data::MicroBatch filled = filled_up(batch, 4096);
+  EXPECT_EQ(filled.cu_seqlens, (std::vector<std::int32_t>{0, 30, 80, 128}));
+  EXPECT_EQ(std::accumulate(filled.mask.begin() + 80, filled.mask.end(), 0), 0);
+  EXPECT_EQ(filled.trained_tokens, batch.trained_tokens);
+  EXPECT_EQ(filled.mask.size(), 128U);
+  EXPECT_TRUE(std::equal(batch.tokens.begin(), batch.tokens.end(), filled.tokens.begin()));
+}
+
+TEST(FilledUp, KeepsToTheTokensThatABatchMayHave) {
+  EXPECT_EQ(filled_up(batch_of({80}), 100).tokens.size(), 100U);
+  EXPECT_EQ(filled_up(batch_of({128}), 4096), batch_of({128}));
+  EXPECT_EQ(filled_up(batch_of({120}), 100), batch_of({120}));
+  EXPECT_EQ(filled_up(batch_of({4000}), 8192).tokens.size(), 4096U);
 }
 
 }  // namespace

@@ -242,6 +242,13 @@ TEST(RunConfigErrors, PolynomialThatDoesNotFall) {
               HasSubstr("lr_end: 0.001 must be below learning_rate: 0.0001"));
 }
 
+TEST(RunConfigErrors, RecordingsThatCannotBe) {
+  EXPECT_THAT(message("cuda_graphs: true\nlora_dropout: 0.1"),
+              HasSubstr("set lora_dropout: 0, or cuda_graphs: false"));
+  EXPECT_THAT(message("cuda_graphs: true\nshard_base: node"),
+              HasSubstr("set shard_base: none instead of node"));
+}
+
 TEST(RunConfigErrors, AdapterWithFullFineTuning) {
   EXPECT_THAT(message("finetuning_type: full\nbase_dtype: fp8"),
               HasSubstr("finetuning_type: full freezes nothing"));
