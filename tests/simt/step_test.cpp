@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "adapters/lora.h"
@@ -111,7 +112,9 @@ Outcome with_kernels(bool emulated, const std::function<Outcome()>& body) {
   return outcome;
 }
 
-void expect_equal_steps(const std::function<Outcome()>& body, double tolerance) {
+// `tolerance` of losses; of gradients and values, ten times that or `of_gradients`.
+void expect_equal_steps(const std::function<Outcome()>& body, double tolerance,
+                        std::optional<double> of_gradients = std::nullopt) {
   const Outcome cpu = with_kernels(false, body);
   const Outcome emulated = with_kernels(true, body);
   EXPECT_EQ(cpu.launches, 0U);
@@ -122,7 +125,8 @@ void expect_equal_steps(const std::function<Outcome()>& body, double tolerance) 
     EXPECT_NEAR(emulated.losses[i], cpu.losses[i], tolerance * cpu.losses[i]) << "step " << i;
   }
   EXPECT_LT(cpu.losses.back(), cpu.losses.front()) << "nothing was learnt";
-  EXPECT_LT(relative_error(emulated.gradients, cpu.gradients), 10 * tolerance);
+  EXPECT_LT(relative_error(emulated.gradients, cpu.gradients),
+            of_gradients.value_or(10 * tolerance));
   EXPECT_LT(relative_error(emulated.values, cpu.values), 10 * tolerance);
 }
 
@@ -137,10 +141,11 @@ TEST_P(EmulatedStep, OfAdaptersIsNearTheCpuInBf16) {
 }
 
 // In fp32, where few numbers are so near a tie that the CPU rounds them to other 8 bits; and two
-// steps, as AdamW makes whole steps of what differs in the smallest gradients.
+// steps, as AdamW makes whole steps of what differs in the smallest gradients. How many numbers are
+// rounded apart depends on the processor's products; a scale that is lost is an error of 1.
 TEST_P(EmulatedStep, OverAnFp8BaseIsNearTheCpu) {
   expect_equal_steps([] { return train_lora(GetParam(), at::kFloat, /*fp8=*/true, /*steps=*/2); },
-                     3e-3);
+                     3e-3, /*of_gradients=*/0.1);
 }
 
 TEST_P(EmulatedStep, OfAllWeightsEqualsTheCpu) {
