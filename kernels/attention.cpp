@@ -163,7 +163,7 @@ void attention_backward(const at::Tensor& dout, const at::Tensor& qkv, const Hea
                         const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) {
   check(qkv, layout, documents.cu_seqlens, out, lse);
   check_tensor(dout, out.sizes(), qkv.scalar_type(), "attention dout");
-  check_tensor(dqkv, qkv.sizes(), qkv.scalar_type(), "attention dqkv");
+  check_rows(dqkv, qkv.sizes(), qkv.scalar_type(), "attention dqkv");
   log_work("attention backward", WorkKind::kAttention, 5 * attention_flops(layout, documents),
            {qkv, out, dout, lse}, {dqkv}, 2);
   const Arena::Scope scope(scratch);

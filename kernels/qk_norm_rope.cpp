@@ -18,7 +18,7 @@ void check(const at::Tensor& qkv, const HeadLayout& layout, const at::Tensor& q_
   const at::ScalarType dtype = qkv.scalar_type();
   const at::ScalarType wide = statistics_dtype(dtype);
   const std::int64_t tokens = qkv.size(0);
-  check_tensor(qkv, {tokens, layout.row()}, dtype, "qk_norm_rope qkv");
+  check_rows(qkv, {tokens, layout.row()}, dtype, "qk_norm_rope qkv");
   check_tensor(q_weight, {layout.head_dim}, dtype, "qk_norm_rope q_weight");
   check_tensor(k_weight, {layout.head_dim}, dtype, "qk_norm_rope k_weight");
   check_tensor(cos, {cos.size(0), layout.head_dim / 2}, wide, "qk_norm_rope cos");
@@ -82,6 +82,7 @@ bool forward_on_device(const at::Tensor& qkv, const HeadLayout& layout, const at
                 .rstd = device_out<float>(rstd, "rstd"),
                 .normalized = device_out(normalized, "normalized"),
                 .tokens = qkv.size(0),
+                .qkv_stride = qkv.stride(0),
                 .eps = static_cast<float>(eps)},
                stream_of(qkv));
   }
@@ -111,7 +112,9 @@ bool backward_on_device(const at::Tensor& dqkv, const at::Tensor& qkv, const at:
          .dq_weight = device_inout<float>(dq_weight, "dq_weight"),
          .dk_weight = device_inout<float>(dk_weight, "dk_weight"),
          .partials = device_out<float>(partials, "partials"),
-         .tokens = dqkv.size(0)},
+         .tokens = dqkv.size(0),
+         .dqkv_stride = dqkv.stride(0),
+         .qkv_stride = normalized.defined() ? 0 : qkv.stride(0)},
         stream_of(dqkv));
   }
   return false;
@@ -158,7 +161,7 @@ void qk_norm_rope_backward(const at::Tensor& dqkv, const at::Tensor& qkv,
                            const at::Tensor& dq_weight, const at::Tensor& dk_weight) {
   check(dqkv, layout, q_weight, k_weight, cos, sin, positions, rstd, normalized);
   if (!normalized.defined()) {
-    check_tensor(qkv, dqkv.sizes(), dqkv.scalar_type(), "qk_norm_rope qkv");
+    check_rows(qkv, dqkv.sizes(), dqkv.scalar_type(), "qk_norm_rope qkv");
   }
   const at::Tensor turned = rotated_columns(dqkv, layout);
   log_traffic("qk norm, rope backward",

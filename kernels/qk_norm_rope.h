@@ -18,9 +18,10 @@ struct HeadLayout {
 };
 
 // Per-head RMSNorm of queries and keys, then rotary position embedding (Su et al., RoFormer, 2021;
-// halves rotated, as in Qwen3), in place on packed rows qkv [T, row()]. Values are not touched. cos
-// and sin are [positions, head_dim / 2] in the statistics dtype (fp32; fp64 for fp64 rows),
-// positions [T] int32 picks their row. Norm weights are [head_dim] in the rows' dtype.
+// halves rotated, as in Qwen3), in place on packed rows qkv [T, row()], which may lie in wider
+// ones. Values are not touched. cos and sin are [positions, head_dim / 2] in the statistics dtype
+// (fp32; fp64 for fp64 rows), positions [T] int32 picks their row. Norm weights are [head_dim] in
+// the rows' dtype.
 
 /// rstd [T, heads_q + heads_k] in the statistics dtype. `normalized` [T, (heads_q + heads_k) *
 /// head_dim], where defined, receives the normalised heads without weight, before rotation.

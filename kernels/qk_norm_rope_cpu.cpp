@@ -22,6 +22,7 @@ struct ForwardArgs {
   void* rstd;
   void* normalized;
   HeadLayout layout;
+  std::int64_t qkv_stride;
   double eps;
 };
 
@@ -68,7 +69,7 @@ WEFT_INLINE void forward_rows(const ForwardArgs& args, std::int64_t begin, std::
                           ? nullptr
                           : static_cast<T*>(args.normalized) + index * layout.head_dim;
       const void* weight = h < layout.heads_q ? args.q_weight : args.k_weight;
-      forward_head<T>(args, static_cast<T*>(args.qkv) + row * layout.row() + h * layout.head_dim,
+      forward_head<T>(args, static_cast<T*>(args.qkv) + row * args.qkv_stride + h * layout.head_dim,
                       static_cast<const T*>(weight), cos, sin, static_cast<A*>(args.rstd) + index,
                       normalized);
     }
@@ -91,6 +92,8 @@ struct BackwardArgs {
   void* dq_partial;  // [tokens, head_dim] sums over the heads of one token, or null
   void* dk_partial;
   HeadLayout layout;
+  std::int64_t dqkv_stride;
+  std::int64_t qkv_stride;
 };
 
 // One head: rotates dy and the output back, then the gradient of RMSNorm. `partial` receives += dy
@@ -157,14 +160,16 @@ WEFT_INLINE void backward_rows(const BackwardArgs& args, std::int64_t begin, std
     for (std::int64_t h = 0; h < layout.rotated(); ++h) {
       const bool is_query = h < layout.heads_q;
       const std::int64_t index = row * layout.rotated() + h;
-      const std::int64_t offset = row * layout.row() + h * width;
+      const T* output = args.qkv == nullptr
+                            ? nullptr
+                            : static_cast<const T*>(args.qkv) + row * args.qkv_stride + h * width;
       const T* unit = args.normalized == nullptr
                           ? nullptr
                           : static_cast<const T*>(args.normalized) + index * width;
       A* partial = static_cast<A*>(is_query ? args.dq_partial : args.dk_partial);
-      backward_head<T>(args, static_cast<T*>(args.dqkv) + offset,
-                       args.qkv == nullptr ? nullptr : static_cast<const T*>(args.qkv) + offset,
-                       unit, static_cast<const T*>(is_query ? args.q_weight : args.k_weight),
+      backward_head<T>(args, static_cast<T*>(args.dqkv) + row * args.dqkv_stride + h * width,
+                       output, unit,
+                       static_cast<const T*>(is_query ? args.q_weight : args.k_weight),
                        static_cast<const A*>(is_query ? args.q_inverse : args.k_inverse), cos, sin,
                        static_cast<const A*>(args.rstd)[index],
                        partial == nullptr ? nullptr : partial + row * width);
@@ -189,11 +194,11 @@ void qk_norm_rope_forward_cpu(const at::Tensor& qkv, const HeadLayout& layout,
                               const at::Tensor& cos, const at::Tensor& sin,
                               const at::Tensor& positions, const at::Tensor& rstd,
                               const at::Tensor& normalized) {
-  run_forward_rows(
-      qkv.scalar_type(),
-      {qkv.data_ptr(), q_weight.data_ptr(), k_weight.data_ptr(), cos.data_ptr(), sin.data_ptr(),
-       positions.const_data_ptr<int>(), rstd.data_ptr(), pointer(normalized), layout, eps},
-      qkv.size(0));
+  run_forward_rows(qkv.scalar_type(),
+                   {qkv.data_ptr(), q_weight.data_ptr(), k_weight.data_ptr(), cos.data_ptr(),
+                    sin.data_ptr(), positions.const_data_ptr<int>(), rstd.data_ptr(),
+                    pointer(normalized), layout, qkv.stride(0), eps},
+                   qkv.size(0));
 }
 
 void qk_norm_rope_backward_cpu(const at::Tensor& dqkv, const at::Tensor& qkv,
@@ -220,7 +225,7 @@ void qk_norm_rope_backward_cpu(const at::Tensor& dqkv, const at::Tensor& qkv,
       {dqkv.data_ptr(), divide ? qkv.data_ptr() : nullptr, pointer(normalized), q_weight.data_ptr(),
        k_weight.data_ptr(), q_inverse.data_ptr(), k_inverse.data_ptr(), cos.data_ptr(),
        sin.data_ptr(), positions.const_data_ptr<int>(), rstd.data_ptr(), pointer(dq), pointer(dk),
-       layout},
+       layout, dqkv.stride(0), divide ? qkv.stride(0) : 0},
       dqkv.size(0));
   if (dq_weight.defined()) {
     dq_weight.add_(dq.sum(0));

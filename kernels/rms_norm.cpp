@@ -62,6 +62,7 @@ bool forward_on_device(const at::Tensor& x, const at::Tensor& delta, const at::T
                 .fp8_scales = device_out<float>(quantized.scales, "fp8_scales"),
                 .rows = x.size(0),
                 .width = x.size(1),
+                .y_stride = y.stride(0),
                 .eps = static_cast<float>(eps)},
                stream_of(x));
   }
@@ -76,13 +77,14 @@ bool backward_on_device(const at::Tensor& dy, const at::Tensor& y, const at::Ten
       return false;
     }
     const bool weighted = !normalized.defined();
+    const at::Tensor& output = weighted ? y : normalized;
     const at::Tensor partials =
         dweight.defined()
             ? at::empty({cuda::partial_sums_of(dy.size(0)), dy.size(1)}, dweight.options())
             : at::Tensor();
     return cuda::rms_norm_backward({.element = element_of(dy),
                                     .dy = device_in(dy, "dy"),
-                                    .output = device_in(weighted ? y : normalized, "output"),
+                                    .output = device_in(output, "output"),
                                     .weighted = weighted,
                                     .weight = device_in(weight, "weight"),
                                     .rstd = device_in<float>(rstd, "rstd"),
@@ -90,7 +92,9 @@ bool backward_on_device(const at::Tensor& dy, const at::Tensor& y, const at::Ten
                                     .dweight = device_inout<float>(dweight, "dweight"),
                                     .partials = device_out<float>(partials, "partials"),
                                     .rows = dy.size(0),
-                                    .width = dy.size(1)},
+                                    .width = dy.size(1),
+                                    .output_stride = output.stride(0),
+                                    .dx_stride = dx.stride(0)},
                                    stream_of(dy));
   }
   return false;
@@ -104,7 +108,7 @@ void add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const at
   const at::ScalarType dtype = x.scalar_type();
   check_tensor(x, {x.size(0), weight.numel()}, dtype, "rms_norm x");
   check_tensor(weight, {x.size(1)}, dtype, "rms_norm weight");
-  check_tensor(y, x.sizes(), dtype, "rms_norm y");
+  check_rows(y, x.sizes(), dtype, "rms_norm y");
   check_tensor(rstd, {x.size(0)}, statistics_dtype(dtype), "rms_norm rstd");
   if (delta.defined()) {
     check_tensor(delta, x.sizes(), dtype, "rms_norm delta");
@@ -134,9 +138,9 @@ void rms_norm_backward(const at::Tensor& dy, const at::Tensor& y, const at::Tens
   const at::ScalarType dtype = dy.scalar_type();
   check_tensor(dy, {dy.size(0), weight.numel()}, dtype, "rms_norm dy");
   check_tensor(weight, {dy.size(1)}, dtype, "rms_norm weight");
-  check_tensor(dx, dy.sizes(), dtype, "rms_norm dx");
+  check_rows(dx, dy.sizes(), dtype, "rms_norm dx");
   check_tensor(rstd, {dy.size(0)}, statistics_dtype(dtype), "rms_norm rstd");
-  check_tensor(normalized.defined() ? normalized : y, dy.sizes(), dtype, "rms_norm output");
+  check_rows(normalized.defined() ? normalized : y, dy.sizes(), dtype, "rms_norm output");
   if (dweight.defined()) {
     check_tensor(dweight, {dy.size(1)}, statistics_dtype(dtype), "rms_norm dweight");
   }

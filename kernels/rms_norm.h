@@ -12,14 +12,15 @@ namespace weft::kernels {
 
 /// x += delta where delta is defined; then y = norm(x) * weight and rstd = 1 / sqrt(mean(x^2) +
 /// eps). `normalized`, where defined, receives norm(x) without the weight, and `quantized` y again
-/// as rows of e4m3 numbers. All outputs are allocated by the caller.
+/// as rows of e4m3 numbers. All outputs are allocated by the caller. The rows of y may lie in wider
+/// ones.
 void add_rms_norm_forward(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
                           double eps, const at::Tensor& y, const at::Tensor& rstd,
                           const at::Tensor& normalized = {}, const Fp8Rows& quantized = {});
 
 /// dx += the gradient of the norm for dy. Works from the output: norm(x) is `normalized` where
 /// defined, else y / weight (so then no weight may be zero: see is_invertible). `dweight` [H] fp32
-/// (fp64), where defined, is added to.
+/// (fp64), where defined, is added to. The rows of y and dx may lie in wider ones.
 void rms_norm_backward(const at::Tensor& dy, const at::Tensor& y, const at::Tensor& normalized,
                        const at::Tensor& weight, const at::Tensor& rstd, const at::Tensor& dx,
                        const at::Tensor& dweight = {});

@@ -15,6 +15,7 @@ struct ForwardArgs {
   void* rstd;
   void* normalized;
   std::int64_t width;
+  std::int64_t y_stride;
   double eps;
 };
 
@@ -39,7 +40,7 @@ WEFT_INLINE void forward_rows(const ForwardArgs& args, std::int64_t begin, std::
     }
     const A rstd = A{1} / std::sqrt(sum / static_cast<A>(width) + static_cast<A>(args.eps));
     static_cast<A*>(args.rstd)[row] = rstd;
-    T* y = static_cast<T*>(args.y) + row * width;
+    T* y = static_cast<T*>(args.y) + row * args.y_stride;
 #pragma omp simd
     for (std::int64_t i = 0; i < width; ++i) {
       store(y + i, load(x + i) * rstd * load(weight + i));
@@ -63,6 +64,8 @@ struct BackwardArgs {
   const void* rstd;
   void* dx;
   std::int64_t width;
+  std::int64_t output_stride;
+  std::int64_t dx_stride;
 };
 
 template <typename T>
@@ -73,8 +76,8 @@ WEFT_INLINE void backward_rows(const BackwardArgs& args, std::int64_t begin, std
   const A* inverse = static_cast<const A*>(args.inverse_weight);
   for (std::int64_t row = begin; row < end; ++row) {
     const T* dy = static_cast<const T*>(args.dy) + row * width;
-    const T* output = static_cast<const T*>(args.output) + row * width;
-    T* dx = static_cast<T*>(args.dx) + row * width;
+    const T* output = static_cast<const T*>(args.output) + row * args.output_stride;
+    T* dx = static_cast<T*>(args.dx) + row * args.dx_stride;
     A sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (std::int64_t i = 0; i < width; ++i) {
@@ -97,6 +100,7 @@ struct WeightArgs {
   const void* inverse_weight;
   void* dweight;
   std::int64_t width;
+  std::int64_t output_stride;
   std::int64_t rows;
 };
 
@@ -108,7 +112,7 @@ WEFT_INLINE void weight_columns(const WeightArgs& args, std::int64_t begin, std:
   A* dweight = static_cast<A*>(args.dweight);
   for (std::int64_t row = 0; row < args.rows; ++row) {
     const T* dy = static_cast<const T*>(args.dy) + row * args.width;
-    const T* output = static_cast<const T*>(args.output) + row * args.width;
+    const T* output = static_cast<const T*>(args.output) + row * args.output_stride;
 #pragma omp simd
     for (std::int64_t i = begin; i < end; ++i) {
       dweight[i] += load(dy + i) * load(output + i) * inverse[i];
@@ -128,7 +132,7 @@ void add_rms_norm_forward_cpu(const at::Tensor& x, const at::Tensor& delta,
                               const at::Tensor& rstd, const at::Tensor& normalized) {
   run_forward_rows(x.scalar_type(),
                    {x.data_ptr(), pointer(delta), weight.data_ptr(), y.data_ptr(), rstd.data_ptr(),
-                    pointer(normalized), x.size(1), eps},
+                    pointer(normalized), x.size(1), y.stride(0), eps},
                    x.size(0));
 }
 
@@ -140,12 +144,12 @@ void rms_norm_backward_cpu(const at::Tensor& dy, const at::Tensor& y, const at::
   const at::Tensor inverse = normalized.defined() ? at::ones_like(wide) : wide.reciprocal();
   run_backward_rows(dy.scalar_type(),
                     {dy.data_ptr(), output.data_ptr(), weight.data_ptr(), inverse.data_ptr(),
-                     rstd.data_ptr(), dx.data_ptr(), dy.size(1)},
+                     rstd.data_ptr(), dx.data_ptr(), dy.size(1), output.stride(0), dx.stride(0)},
                     dy.size(0));
   if (dweight.defined()) {
     run_weight_columns(dy.scalar_type(),
                        {dy.data_ptr(), output.data_ptr(), inverse.data_ptr(), dweight.data_ptr(),
-                        dy.size(1), dy.size(0)},
+                        dy.size(1), output.stride(0), dy.size(0)},
                        dy.size(1));
   }
 }

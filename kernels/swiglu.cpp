@@ -12,8 +12,8 @@ namespace weft::kernels {
 namespace {
 
 void check(const at::Tensor& gate_up, const at::Tensor& out) {
-  check_tensor(gate_up, {gate_up.size(0), 2 * out.size(1)}, out.scalar_type(), "swiglu gate_up");
-  check_tensor(out, {gate_up.size(0), gate_up.size(1) / 2}, gate_up.scalar_type(), "swiglu out");
+  check_rows(gate_up, {gate_up.size(0), 2 * out.size(1)}, out.scalar_type(), "swiglu gate_up");
+  check_rows(out, {gate_up.size(0), gate_up.size(1) / 2}, gate_up.scalar_type(), "swiglu out");
 }
 
 // What the CUDA kernels did of a forward pass.
@@ -26,7 +26,9 @@ Done forward_on_device(const at::Tensor& gate_up, const at::Tensor& out, const F
                                      .gate_up = device_in(gate_up, "gate_up"),
                                      .out = device_out(out, "out"),
                                      .rows = out.size(0),
-                                     .width = out.size(1)};
+                                     .width = out.size(1),
+                                     .gate_up_stride = gate_up.stride(0),
+                                     .out_stride = out.stride(0)};
       if (quantized.defined() &&
           cuda::swiglu_forward_fp8(
               {.forward = args,
@@ -50,7 +52,9 @@ bool backward_on_device(const at::Tensor& gate_up, const at::Tensor& dout) {
                              .gate_up = device_inout(gate_up, "gate_up"),
                              .dout = device_inout(dout, "dout"),
                              .rows = dout.size(0),
-                             .width = dout.size(1)},
+                             .width = dout.size(1),
+                             .gate_up_stride = gate_up.stride(0),
+                             .dout_stride = dout.stride(0)},
                             stream_of(dout));
       return true;
     }

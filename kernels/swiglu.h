@@ -7,7 +7,8 @@
 namespace weft::kernels {
 
 // SwiGLU (Shazeer, "GLU Variants Improve Transformer", 2020): out = silu(gate) * up. gate_up [T,
-// 2F] holds the gate in its first F columns; fp32, fp64 or bf16, computed in fp32 (fp64).
+// 2F] holds the gate in its first F columns; fp32, fp64 or bf16, computed in fp32 (fp64). The rows
+// of gate_up and of out may lie in wider ones.
 
 /// out [T, F]; `quantized` receives the same as rows of e4m3 numbers, where it is defined.
 void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out,

@@ -8,15 +8,17 @@ struct Args {
   void* gate_up;
   void* out;
   std::int64_t width;
+  std::int64_t gate_up_stride;
+  std::int64_t out_stride;
 };
 
 template <typename T>
 WEFT_INLINE void forward_rows(const Args& args, std::int64_t begin, std::int64_t end) {
   using A = Accumulator<T>;
   for (std::int64_t row = begin; row < end; ++row) {
-    const T* gate = static_cast<const T*>(args.gate_up) + 2 * row * args.width;
+    const T* gate = static_cast<const T*>(args.gate_up) + row * args.gate_up_stride;
     const T* up = gate + args.width;
-    T* out = static_cast<T*>(args.out) + row * args.width;
+    T* out = static_cast<T*>(args.out) + row * args.out_stride;
 #pragma omp simd
     for (std::int64_t i = 0; i < args.width; ++i) {
       const A g = load(gate + i);
@@ -30,9 +32,9 @@ template <typename T>
 WEFT_INLINE void backward_rows(const Args& args, std::int64_t begin, std::int64_t end) {
   using A = Accumulator<T>;
   for (std::int64_t row = begin; row < end; ++row) {
-    T* gate = static_cast<T*>(args.gate_up) + 2 * row * args.width;
+    T* gate = static_cast<T*>(args.gate_up) + row * args.gate_up_stride;
     T* up = gate + args.width;
-    T* out = static_cast<T*>(args.out) + row * args.width;
+    T* out = static_cast<T*>(args.out) + row * args.out_stride;
 #pragma omp simd
     for (std::int64_t i = 0; i < args.width; ++i) {
       const A g = load(gate + i);
@@ -53,13 +55,17 @@ WEFT_CPU_KERNEL(backward_rows, Args)
 namespace detail {
 
 void swiglu_forward_cpu(const at::Tensor& gate_up, const at::Tensor& out) {
-  run_forward_rows(out.scalar_type(), {gate_up.data_ptr(), out.data_ptr(), out.size(1)},
-                   out.size(0));
+  run_forward_rows(
+      out.scalar_type(),
+      {gate_up.data_ptr(), out.data_ptr(), out.size(1), gate_up.stride(0), out.stride(0)},
+      out.size(0));
 }
 
 void swiglu_backward_cpu(const at::Tensor& gate_up, const at::Tensor& dout) {
-  run_backward_rows(dout.scalar_type(), {gate_up.data_ptr(), dout.data_ptr(), dout.size(1)},
-                    dout.size(0));
+  run_backward_rows(
+      dout.scalar_type(),
+      {gate_up.data_ptr(), dout.data_ptr(), dout.size(1), gate_up.stride(0), dout.stride(0)},
+      dout.size(0));
 }
 
 }  // namespace detail

@@ -22,4 +22,13 @@ void check_tensor(const at::Tensor& tensor, at::IntArrayRef sizes, at::ScalarTyp
   }
 }
 
+void check_rows(const at::Tensor& rows, at::IntArrayRef sizes, at::ScalarType dtype,
+                const char* name) {
+  const bool in_wider_rows =
+      rows.defined() && rows.dim() == 2 && rows.stride(1) == 1 && rows.stride(0) >= rows.size(1);
+  if (!in_wider_rows || rows.sizes() != sizes || rows.scalar_type() != dtype) {
+    check_tensor(rows, sizes, dtype, name);
+  }
+}
+
 }  // namespace weft::kernels

@@ -17,6 +17,11 @@ std::string describe(const at::Tensor& tensor);
 void check_tensor(const at::Tensor& tensor, at::IntArrayRef sizes, at::ScalarType dtype,
                   const char* name);
 
+/// The same for rows [T, width] that may lie in wider ones: each is contiguous, and from one to the
+/// next is at least its width.
+void check_rows(const at::Tensor& rows, at::IntArrayRef sizes, at::ScalarType dtype,
+                const char* name);
+
 /// Statistics of a row are fp32, or fp64 when the rows are.
 inline at::ScalarType statistics_dtype(at::ScalarType dtype) {
   return dtype == at::kDouble ? at::kDouble : at::kFloat;

@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kThreads) forward(QkNormRopeForward args, int 
   const int rotated = args.heads.heads_q + args.heads.heads_k;
   const int width = args.heads.head_dim;
   const std::int64_t token = block_index();
-  T* row = static_cast<T*>(args.qkv) + token * (rotated + args.heads.heads_k) * width;
+  T* row = static_cast<T*>(args.qkv) + token * args.qkv_stride;
   Pair<kPack> turn = {};
   if (part.inside) {
     turn = turn_of<kPack>(args.heads, token, part.half, part.column);
@@ -207,7 +207,6 @@ __global__ void __launch_bounds__(kThreads) backward(QkNormRopeBackward args, in
   const Part<T, kPack> part(args.heads, lanes);
   const int rotated = args.heads.heads_q + args.heads.heads_k;
   const int width = args.heads.head_dim;
-  const std::int64_t row_width = std::int64_t{rotated + args.heads.heads_k} * width;
   Pair<kPack> dq = {};
   Pair<kPack> dk = {};
   for (std::int64_t token = block_index(); token < args.tokens; token += grid_blocks()) {
@@ -221,8 +220,8 @@ __global__ void __launch_bounds__(kThreads) backward(QkNormRopeBackward args, in
       const bool is_query = head < args.heads.heads_q;
       const auto weight = choose(is_query, part.q_weight, part.k_weight);
       const std::int64_t index = token * rotated + head;
-      const std::int64_t offset = token * row_width + std::int64_t{head} * width;
-      T* place = static_cast<T*>(args.dqkv) + offset;
+      const std::int64_t column = std::int64_t{head} * width;
+      T* place = static_cast<T*>(args.dqkv) + token * args.dqkv_stride + column;
       Pair<kPack> unit = {};
       Pair<kPack> grad = {};
       float sum = 0;
@@ -231,7 +230,7 @@ __global__ void __launch_bounds__(kThreads) backward(QkNormRopeBackward args, in
           const T* normalized = static_cast<const T*>(args.normalized) + index * width;
           unit = load_pair<T, kPack>(normalized, part.half, part.column);
         } else {
-          const T* output = static_cast<const T*>(args.qkv) + offset;
+          const T* output = static_cast<const T*>(args.qkv) + token * args.qkv_stride + column;
           unit = load_pair<T, kPack>(output, part.half, part.column);
           undo(unit, turn, weight);
         }
@@ -269,9 +268,11 @@ __global__ void __launch_bounds__(kThreads) backward(QkNormRopeBackward args, in
   }
 }
 
-/// Calls body(T(), Constant<pack>, lanes) for the instance that takes these heads.
+/// Calls body(T(), Constant<pack>, lanes) for the instance that takes these heads in rows of these
+/// strides (divisors_of).
 template <typename Body, typename... Pointers>
-bool with_heads(Element element, const Heads& heads, const Body& body, Pointers... pointers) {
+bool with_heads(Element element, const Heads& heads, std::int64_t strides, const Body& body,
+                Pointers... pointers) {
   if (heads.head_dim % 2 != 0) {
     return false;
   }
@@ -285,8 +286,8 @@ bool with_heads(Element element, const Heads& heads, const Body& body, Pointers.
         body(t, pack, lanes);
       }
     };
-    with_vector<T>(heads.head_dim / 2, run, heads.q_weight, heads.k_weight, heads.cos, heads.sin,
-                   pointers...);
+    with_vector<T>(divisors_of(heads.head_dim / 2, strides), run, heads.q_weight, heads.k_weight,
+                   heads.cos, heads.sin, pointers...);
     return taken;
   });
 }
@@ -301,7 +302,7 @@ bool qk_norm_rope_forward(const QkNormRopeForward& args, Stream stream) {
              lanes);
     }
   };
-  return with_heads(args.element, args.heads, run, args.qkv, args.normalized);
+  return with_heads(args.element, args.heads, args.qkv_stride, run, args.qkv, args.normalized);
 }
 
 bool qk_norm_rope_backward(const QkNormRopeBackward& args, Stream stream) {
@@ -322,7 +323,8 @@ bool qk_norm_rope_backward(const QkNormRopeBackward& args, Stream stream) {
     }
   };
   const bool taken =
-      with_heads(args.element, args.heads, run, args.dqkv, args.qkv, args.normalized);
+      with_heads(args.element, args.heads, divisors_of(args.dqkv_stride, args.qkv_stride), run,
+                 args.dqkv, args.qkv, args.normalized);
   for (const auto& [out, first] :
        {std::pair{args.dq_weight, std::int64_t{0}}, std::pair{args.dk_weight, width}}) {
     if (taken && args.tokens > 0 && out != nullptr) {

@@ -9,9 +9,10 @@ namespace weft::kernels::cuda {
 
 // The operators of kernels/qk_norm_rope.h on device pointers. Both return false, having done
 // nothing, for a head size that the kernel does not take: odd, more than 512 in bf16 or 256 in
-// fp32, or more than 64 where it or a pointer rules out 16-byte accesses.
+// fp32, or more than 64 where it, a stride or a pointer rules out 16-byte accesses.
 
-/// How the rows [tokens, heads_q + 2 * heads_k, head_dim] are laid out, and what turns them.
+/// How the rows [tokens, heads_q + 2 * heads_k, head_dim] are laid out, and what turns them. From
+/// one row to the next are as many elements as a stride says.
 struct Heads {
   int heads_q;
   int heads_k;
@@ -30,6 +31,7 @@ struct QkNormRopeForward {
   float* rstd;       ///< [tokens, heads_q + heads_k]
   void* normalized;  ///< [tokens, (heads_q + heads_k) * head_dim], or null
   std::int64_t tokens;
+  std::int64_t qkv_stride;
   float eps;
 };
 bool qk_norm_rope_forward(const QkNormRopeForward& args, Stream stream);
@@ -45,6 +47,8 @@ struct QkNormRopeBackward {
   float* dk_weight;
   float* partials;  ///< [partial_sums_of(tokens), 2 * head_dim], scratch where one of them is given
   std::int64_t tokens;
+  std::int64_t dqkv_stride;
+  std::int64_t qkv_stride;  ///< 0 where normalized is given
 };
 bool qk_norm_rope_backward(const QkNormRopeBackward& args, Stream stream);
 

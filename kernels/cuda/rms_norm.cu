@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kRowThreads) forward_row(RmsNormForward args) 
       y.set(k, unit * weight.get(k));
       x[c].set(k, unit);
     }
-    store_pack(static_cast<T*>(args.y) + first + i, y);
+    store_pack(static_cast<T*>(args.y) + block_index() * args.y_stride + i, y);
     if (args.normalized != nullptr) {
       store_pack(static_cast<T*>(args.normalized) + first + i, x[c]);
     }
@@ -108,7 +108,8 @@ __global__ void __launch_bounds__(kRowThreads) backward_rows(RmsNormBackward arg
         continue;
       }
       packs[c].dy = load_pack<kPack>(static_cast<const T*>(args.dy) + first + i);
-      packs[c].output = load_pack<kPack>(static_cast<const T*>(args.output) + first + i);
+      packs[c].output =
+          load_pack<kPack>(static_cast<const T*>(args.output) + row * args.output_stride + i);
       WEFT_UNROLL
       for (int k = 0; k < kPack; ++k) {
         const float part = packs[c].dy.get(k) * packs[c].unit(k, args.weighted);
@@ -126,7 +127,7 @@ __global__ void __launch_bounds__(kRowThreads) backward_rows(RmsNormBackward arg
       if (i >= width) {
         continue;
       }
-      T* place = static_cast<T*>(args.dx) + first + i;
+      T* place = static_cast<T*>(args.dx) + row * args.dx_stride + i;
       auto dx = load_pack<kPack>(static_cast<const T*>(place));
       WEFT_UNROLL
       for (int k = 0; k < kPack; ++k) {
@@ -157,7 +158,7 @@ bool rms_norm_forward(const RmsNormForward& args, Stream stream) {
     using T = decltype(t);
     bool fits = false;
     with_vector<T>(
-        args.width,
+        divisors_of(args.width, args.y_stride),
         [&](auto pack) {
           fits = with_chunks(args.width, pack, [&](auto chunks, int threads) {
             if (args.rows > 0) {
@@ -178,7 +179,7 @@ bool rms_norm_backward(const RmsNormBackward& args, Stream stream) {
     using T = decltype(t);
     bool taken = false;
     with_vector<T>(
-        args.width,
+        divisors_of(args.width, args.output_stride, args.dx_stride),
         [&](auto pack) {
           taken = with_chunks(args.width, pack, [&](auto chunks, int threads) {
             if (args.rows == 0) {

@@ -6,8 +6,9 @@
 namespace weft::kernels::cuda {
 
 // The operators of kernels/rms_norm.h on device pointers. Rows [rows, width] of `element`, one
-// after another. Both return false, having done nothing, when a row is too wide for the kernel:
-// more than 8192 elements, or than 2048 where the width or a pointer rules out 16-byte accesses.
+// after another, or a stride of so many elements apart. Both return false, having done nothing,
+// when a row is too wide for the kernel: more than 8192 elements, or than 2048 where the width, a
+// stride or a pointer rules out 16-byte accesses.
 
 struct RmsNormForward {
   Element element;
@@ -21,6 +22,7 @@ struct RmsNormForward {
   float* fp8_scales;         ///< [rows]; null with fp8_values
   std::int64_t rows;
   std::int64_t width;
+  std::int64_t y_stride;
   float eps;
 };
 bool rms_norm_forward(const RmsNormForward& args, Stream stream);
@@ -37,6 +39,8 @@ struct RmsNormBackward {
   float* partials;  ///< [partial_sums_of(rows), width], scratch; null when dweight is
   std::int64_t rows;
   std::int64_t width;
+  std::int64_t output_stride;
+  std::int64_t dx_stride;
 };
 bool rms_norm_backward(const RmsNormBackward& args, Stream stream);
 

@@ -22,8 +22,14 @@ bool aligned_for_vectors(Pointers... pointers) {
 template <int kValue>
 using Constant = std::integral_constant<int, kValue>;
 
+/// A number that a power of two divides if it divides every one of `sizes`, and else not.
+template <typename... Sizes>
+std::int64_t divisors_of(Sizes... sizes) {
+  return (sizes | ...);
+}
+
 /// Calls body(Constant<elements in an access>): 16 bytes where the width and the pointers allow it,
-/// else one.
+/// else one. `width` stands for the strides too (divisors_of).
 template <typename T, typename Body, typename... Pointers>
 void with_vector(std::int64_t width, const Body& body, Pointers... pointers) {
   if (width % kVector<T> == 0 && aligned_for_vectors(pointers...)) {

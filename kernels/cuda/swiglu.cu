@@ -49,16 +49,18 @@ __global__ void __launch_bounds__(kThreads) forward(SwiGluForward args, int per_
   if (column >= args.width) {
     return;
   }
-  const T* gate_row = static_cast<const T*>(args.gate_up) + 2 * row * args.width;
-  store_pack(static_cast<T*>(args.out) + row * args.width + column,
+  const T* gate_row = static_cast<const T*>(args.gate_up) + row * args.gate_up_stride;
+  store_pack(static_cast<T*>(args.out) + row * args.out_stride + column,
              gated<T, kPack>(gate_row + column, args.width));
 }
 
 template <typename T, int kPack, int kChunks>
 __global__ void __launch_bounds__(kRowThreads) forward_fp8(SwiGluForwardFp8 args) {
   const int width = static_cast<int>(args.forward.width);
-  const std::int64_t first = block_index() * args.forward.width;
-  const T* gate_row = static_cast<const T*>(args.forward.gate_up) + 2 * first;
+  const std::int64_t row = block_index();
+  const T* gate_row =
+      static_cast<const T*>(args.forward.gate_up) + row * args.forward.gate_up_stride;
+  T* out_row = static_cast<T*>(args.forward.out) + row * args.forward.out_stride;
   Pack<T, kPack> out[kChunks];
   float largest = 0;
   WEFT_UNROLL
@@ -68,15 +70,14 @@ __global__ void __launch_bounds__(kRowThreads) forward_fp8(SwiGluForwardFp8 args
       continue;
     }
     out[c] = gated<T, kPack>(gate_row + i, width);
-    store_pack(static_cast<T*>(args.forward.out) + first + i, out[c]);
+    store_pack(out_row + i, out[c]);
     WEFT_UNROLL
     for (int k = 0; k < kPack; ++k) {
       largest = larger_magnitude(largest, out[c].get(k));
     }
   }
-  const float inverse =
-      choose_fp8_scale(largest, args.fp8_scales + block_index(), shared_array<float>(0));
-  store_fp8_packs(args.fp8_values + first, width, inverse, out);
+  const float inverse = choose_fp8_scale(largest, args.fp8_scales + row, shared_array<float>(0));
+  store_fp8_packs(args.fp8_values + row * width, width, inverse, out);
 }
 
 template <typename T, int kPack>
@@ -85,9 +86,9 @@ __global__ void __launch_bounds__(kThreads) backward(SwiGluBackward args, int pe
   if (column >= args.width) {
     return;
   }
-  T* gate_place = static_cast<T*>(args.gate_up) + 2 * row * args.width + column;
+  T* gate_place = static_cast<T*>(args.gate_up) + row * args.gate_up_stride + column;
   T* up_place = gate_place + args.width;
-  T* out_place = static_cast<T*>(args.dout) + row * args.width + column;
+  T* out_place = static_cast<T*>(args.dout) + row * args.dout_stride + column;
   auto gate = load_pack<kPack>(static_cast<const T*>(gate_place));
   auto up = load_pack<kPack>(static_cast<const T*>(up_place));
   auto out = load_pack<kPack>(static_cast<const T*>(out_place));
@@ -109,7 +110,7 @@ __global__ void __launch_bounds__(kThreads) backward(SwiGluBackward args, int pe
 
 // Launches kernel_of(element, pack) on as many blocks as the rows of `args` take.
 template <typename Args, typename KernelOf>
-void launch_on_rows(const char* name, const Args& args, const void* gate_up, const void* rows,
+void launch_on_rows(const char* name, const Args& args, const void* rows, std::int64_t stride,
                     Stream stream, KernelOf&& kernel_of) {
   if (args.rows == 0 || args.width == 0) {
     return;
@@ -120,14 +121,15 @@ void launch_on_rows(const char* name, const Args& args, const void* gate_up, con
       launch(name, kernel_of(t, pack), args.rows * per_row, kThreads, 0, stream, args,
              static_cast<int>(per_row));
     };
-    with_vector<decltype(t)>(args.width, run, gate_up, rows);
+    with_vector<decltype(t)>(divisors_of(args.width, args.gate_up_stride, stride), run,
+                             args.gate_up, rows);
   });
 }
 
 }  // namespace
 
 void swiglu_forward(const SwiGluForward& args, Stream stream) {
-  launch_on_rows("swiglu_forward", args, args.gate_up, args.out, stream,
+  launch_on_rows("swiglu_forward", args, args.out, args.out_stride, stream,
                  [](auto t, auto pack) { return forward<decltype(t), pack>; });
 }
 
@@ -137,7 +139,7 @@ bool swiglu_forward_fp8(const SwiGluForwardFp8& args, Stream stream) {
     using T = decltype(t);
     bool taken = false;
     with_vector<T>(
-        forward.width,
+        divisors_of(forward.width, forward.gate_up_stride, forward.out_stride),
         [&](auto pack) {
           taken = with_many_chunks<8>(forward.width, pack, [&](auto chunks, int threads) {
             if (forward.rows > 0 && forward.width > 0) {
@@ -152,7 +154,7 @@ bool swiglu_forward_fp8(const SwiGluForwardFp8& args, Stream stream) {
 }
 
 void swiglu_backward(const SwiGluBackward& args, Stream stream) {
-  launch_on_rows("swiglu_backward", args, args.gate_up, args.dout, stream,
+  launch_on_rows("swiglu_backward", args, args.dout, args.dout_stride, stream,
                  [](auto t, auto pack) { return backward<decltype(t), pack>; });
 }
 

@@ -7,7 +7,7 @@
 namespace weft::kernels::cuda {
 
 // The operators of kernels/swiglu.h on device pointers: gate_up [rows, 2 * width], out [rows,
-// width], both of `element`.
+// width], both of `element`; from one row to the next are as many elements as the strides say.
 
 struct SwiGluForward {
   Element element;
@@ -15,12 +15,14 @@ struct SwiGluForward {
   void* out;
   std::int64_t rows;
   std::int64_t width;
+  std::int64_t gate_up_stride;
+  std::int64_t out_stride;
 };
 void swiglu_forward(const SwiGluForward& args, Stream stream);
 
 /// The same, and `out` again as rows of e4m3 numbers (kernels/fp8.h). Returns false, having done
 /// nothing, when a row is too wide: more than 32,768 bf16 or 16,384 fp32, or than 4,096 where the
-/// width or a pointer rules out 16-byte accesses.
+/// width, a stride or a pointer rules out 16-byte accesses.
 struct SwiGluForwardFp8 {
   SwiGluForward forward;
   std::uint8_t* fp8_values;  ///< [rows, width]
@@ -34,6 +36,8 @@ struct SwiGluBackward {
   void* dout;     ///< becomes the forward's output
   std::int64_t rows;
   std::int64_t width;
+  std::int64_t gate_up_stride;
+  std::int64_t dout_stride;
 };
 void swiglu_backward(const SwiGluBackward& args, Stream stream);
 

@@ -195,6 +195,17 @@ TEST(Attention, MatchesFiniteDifferences) {
   EXPECT_TRUE(test::near(r.dqkv, wanted, 1e-8));
 }
 
+TEST(Attention, WritesItsGradientIntoWiderRows) {
+  test::for_each_dtype([](at::ScalarType dtype) {
+    const Case c({4, 2, 6}, {0, 1, 9, 42}, dtype);
+    const Result r = run(c);
+    Arena scratch{c10::Device(at::kCPU)};
+    const at::Tensor dqkv = test::padded(poisoned(c.qkv.sizes(), dtype), 8);
+    attention_backward(c.dout, c.qkv, c.layout, c.documents, r.out, r.lse, dqkv, scratch);
+    EXPECT_TRUE(test::same_bits(dqkv, r.dqkv) && test::left_alone_behind(dqkv));
+  });
+}
+
 TEST(Attention, GivesTheSameBitsForAnyNumberOfThreads) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const Case c({4, 2, 64}, {0, 33, 40, 240}, dtype);

@@ -168,6 +168,32 @@ TEST(QkNormRope, GivesTheSameBitsForAnyNumberOfThreads) {
   }
 }
 
+// Strides that rule 16-byte accesses out and that do not.
+TEST(QkNormRope, TakesRowsInWiderOnesAndLeavesWhatIsBehindThem) {
+  test::for_each_dtype([](at::ScalarType dtype) {
+    for (const std::int64_t spare : {1, 8, 24}) {
+      for (const bool keep_normalized : {false, true}) {
+        SCOPED_TRACE(fmt::format("spare {} normalized {}", spare, keep_normalized));
+        Case c(7, {4, 2, 64}, dtype);
+        const auto [plain, exact] =
+            test::evaluate(c.composition(), {c.qkv, c.q_weight, c.k_weight}, {c.dqkv});
+        c.qkv = test::padded(c.qkv, spare);
+        c.dqkv = test::padded(c.dqkv, spare + 8);
+        const at::Tensor rstd = poisoned({7, c.layout.rotated()}, test::wide_dtype(dtype));
+        const at::Tensor normalized =
+            keep_normalized ? poisoned({7, c.layout.rotated() * 64}, dtype) : at::Tensor();
+        qk_norm_rope_forward(c.qkv, c.layout, c.q_weight, c.k_weight, kEps, c.cos, c.sin,
+                             c.positions, rstd, normalized);
+        qk_norm_rope_backward(c.dqkv, keep_normalized ? at::Tensor() : c.qkv, normalized, c.layout,
+                              c.q_weight, c.k_weight, c.cos, c.sin, c.positions, rstd);
+        EXPECT_TRUE(as_precise_as(c.qkv, plain.outputs[0], exact.outputs[0]));
+        EXPECT_TRUE(as_precise_as(c.dqkv, plain.gradients[0], exact.gradients[0]));
+        EXPECT_TRUE(test::left_alone_behind(c.qkv) && test::left_alone_behind(c.dqkv));
+      }
+    }
+  });
+}
+
 TEST(QkNormRope, LetsNanThroughInItsHeadOnly) {
   for (const at::ScalarType dtype : test::kDtypes) {
     Case c(3, {4, 2, 6}, dtype);

@@ -155,6 +155,32 @@ TEST(RmsNorm, LetsNanAndInfinityThroughInTheirRowOnly) {
   }
 }
 
+// Strides that rule 16-byte accesses out and that do not.
+TEST(RmsNorm, TakesRowsInWiderOnesAndLeavesWhatIsBehindThem) {
+  test::for_each_dtype([](at::ScalarType dtype) {
+    for (const std::int64_t spare : {1, 8, 24}) {
+      for (const bool keep_normalized : {false, true}) {
+        SCOPED_TRACE(fmt::format("spare {} normalized {}", spare, keep_normalized));
+        const Case c(7, 64, dtype);
+        const auto [plain, exact] = c.oracle();
+        const at::Tensor x = c.x.clone();
+        const at::Tensor rstd = poisoned({7}, test::wide_dtype(dtype));
+        const at::Tensor y = test::padded(poisoned(c.x.sizes(), dtype), spare);
+        const at::Tensor normalized = keep_normalized ? poisoned(c.x.sizes(), dtype) : at::Tensor();
+        add_rms_norm_forward(x, c.delta, c.weight, kEps, y, rstd, normalized);
+        const at::Tensor dx = test::padded(c.dstream, spare);
+        const at::Tensor dweight = filled({64}, test::wide_dtype(dtype), kOldWeightGradient);
+        rms_norm_backward(c.dy, y, normalized, c.weight, rstd, dx, dweight);
+        EXPECT_TRUE(as_precise_as(y, plain.outputs[1], exact.outputs[1]));
+        EXPECT_TRUE(as_precise_as(dx, plain.gradients[0], exact.gradients[0]));
+        EXPECT_TRUE(as_precise_as(dweight, plain.gradients[2] + kOldWeightGradient,
+                                  exact.gradients[2] + kOldWeightGradient));
+        EXPECT_TRUE(test::left_alone_behind(y) && test::left_alone_behind(dx));
+      }
+    }
+  });
+}
+
 TEST(RmsNorm, SaysWhichWeightsCanBeDividedOutAgain) {
   EXPECT_TRUE(is_invertible(filled({4}, at::kBFloat16, -0.5)));
   EXPECT_TRUE(is_invertible(filled({0}, at::kFloat, 0.0)));

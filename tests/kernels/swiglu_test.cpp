@@ -101,6 +101,28 @@ TEST(SwiGlu, GivesTheSameBitsForAnyNumberOfThreads) {
   }
 }
 
+// Strides that rule 16-byte accesses out and that do not.
+TEST(SwiGlu, TakesRowsInWiderOnesAndLeavesWhatIsBehindThem) {
+  test::for_each_dtype([](at::ScalarType dtype) {
+    for (const std::int64_t spare : {1, 8, 24}) {
+      SCOPED_TRACE(spare);
+      const at::Tensor plain = random_normal({7, 128}, dtype, 1);
+      const at::Tensor plain_out = poisoned({7, 64}, dtype);
+      const at::Tensor gate_up = test::padded(plain, spare);
+      const at::Tensor out = test::padded(plain_out, spare + 8);
+      swiglu_forward(plain, plain_out);
+      swiglu_forward(gate_up, out);
+      EXPECT_TRUE(test::same_bits(out, plain_out) && test::left_alone_behind(out));
+      const at::Tensor plain_dout = random_normal({7, 64}, dtype, 2);
+      const at::Tensor dout = test::padded(plain_dout, spare + 8);
+      swiglu_backward(plain, plain_dout);
+      swiglu_backward(gate_up, dout);
+      EXPECT_TRUE(test::same_bits(gate_up, plain) && test::left_alone_behind(gate_up));
+      EXPECT_TRUE(test::same_bits(dout, plain_dout) && test::left_alone_behind(dout));
+    }
+  });
+}
+
 TEST(SwiGlu, NamesTheTensorOfWrongShapeOrDtype) {
   const at::Tensor gate_up = poisoned({2, 6}, at::kFloat);
   const auto error = [&](const at::Tensor& rows, const at::Tensor& out) {

@@ -26,5 +26,22 @@ TEST(TensorChecks, SaysWhatWasFoundAndExpected) {
   EXPECT_EQ(error(test::filled({2, 3}, at::kFloat, 0)), "(nothing thrown)");
 }
 
+TEST(TensorChecks, RowsMayLieInWiderOnesWhereThatIsTaken) {
+  const at::Tensor wide = test::filled({4, 9}, at::kFloat, 0);
+  const auto error = [](const at::Tensor& rows, auto&& check) {
+    return test::internal_error_of([&] { check(rows, {4, 3}, at::kFloat, "dx"); });
+  };
+  EXPECT_EQ(error(wide.narrow(1, 2, 3), check_rows), "(nothing thrown)");
+  EXPECT_EQ(error(wide.narrow(1, 0, 3).contiguous(), check_rows), "(nothing thrown)");
+  EXPECT_EQ(error(wide.narrow(1, 2, 3), check_tensor),
+            "dx is [4, 3] Float, not contiguous, expected [4, 3] Float, contiguous");
+  EXPECT_EQ(error(wide.narrow(1, 2, 4), check_rows),
+            "dx is [4, 4] Float, not contiguous, expected [4, 3] Float, contiguous");
+  EXPECT_EQ(error(test::filled({3, 4}, at::kFloat, 0).t(), check_rows),
+            "dx is [4, 3] Float, not contiguous, expected [4, 3] Float, contiguous");
+  EXPECT_EQ(error(test::filled({1, 3}, at::kFloat, 0).expand({4, 3}), check_rows),
+            "dx is [4, 3] Float, not contiguous, expected [4, 3] Float, contiguous");
+}
+
 }  // namespace
 }  // namespace weft::kernels

@@ -19,13 +19,14 @@ Device& Device::current() {
   return device;
 }
 
-void Device::add(std::string name, void* data, std::size_t bytes, Role role) {
+void Device::add_rows(std::string name, void* data, const RowBytes& bytes, Role role) {
   const auto begin = reinterpret_cast<std::uintptr_t>(data);
+  const std::size_t size = bytes.rows == 0 ? 0 : (bytes.rows - 1) * bytes.stride + bytes.width;
   std::erase_if(buffers_, [&](const auto& buffer) {
-    return begin < buffer->begin + buffer->size && buffer->begin < begin + bytes;
+    return begin < buffer->begin + buffer->size && buffer->begin < begin + size;
   });
   buffers_.push_back(std::make_unique<Buffer>(
-      Buffer{std::move(name), begin, bytes, role, History(bytes), buffers_added_++, {}, {}}));
+      Buffer{std::move(name), begin, size, bytes, role, History(size), buffers_added_++, {}, {}}));
 }
 
 const Device::Buffer& Device::find(const std::string& name) const {
@@ -40,7 +41,7 @@ const Device::Buffer& Device::find(const std::string& name) const {
 void Device::check_written() const {
   for (const auto& buffer : buffers_) {
     for (std::size_t at = 0; buffer->role == Role::kOutput && at < buffer->size; ++at) {
-      if (!buffer->history.written(at, 1)) {
+      if (in_row(*buffer, at, 1) && !buffer->history.written(at, 1)) {
         throw Violation(Rule::kUnwritten, fmt::format("byte {} of {} bytes of {} was never written",
                                                       at, buffer->size, buffer->name));
       }
@@ -77,6 +78,10 @@ void Device::access(const void* pointer, std::size_t size, bool write, const Mom
                                       simt::text_of(where), write ? "store" : "load", size, offset,
                                       buffer.name, what));
   };
+  if (!in_row(buffer, offset, size)) {
+    fail(Rule::kBounds, fmt::format(", whose rows of {} bytes are {} apart", buffer.rows.width,
+                                    buffer.rows.stride));
+  }
   if (address % size != 0) {
     fail(Rule::kAlignment, ", not aligned to its size");
   }

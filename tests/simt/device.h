@@ -42,7 +42,16 @@ class Device {
 
   /// Makes [data, data + bytes) known under a name. A buffer registered before at an overlapping
   /// place is forgotten.
-  void add(std::string name, void* data, std::size_t bytes, Role role);
+  void add(std::string name, void* data, std::size_t bytes, Role role) {
+    add_rows(std::move(name), data, {1, bytes, bytes}, role);
+  }
+  /// The same for rows in wider ones; what is behind a row does not belong to the buffer.
+  struct RowBytes {
+    std::size_t rows;
+    std::size_t width;
+    std::size_t stride;  ///< from one row to the next
+  };
+  void add_rows(std::string name, void* data, const RowBytes& bytes, Role role);
 
   /// Traffic of a buffer since it was added. A name that is not known is a defect of the test.
   [[nodiscard]] const Traffic& reads(const std::string& name) const { return find(name).read; }
@@ -68,7 +77,8 @@ class Device {
   struct Buffer {
     std::string name;
     std::uintptr_t begin;
-    std::size_t size;
+    std::size_t size;  ///< from the first byte of the first row to the last of the last
+    RowBytes rows;
     Role role;
     History history;
     std::uint64_t id;
@@ -80,6 +90,10 @@ class Device {
     std::vector<std::uintptr_t> sectors;
   };
 
+  /// Whether [offset, offset + size) lies in one of the buffer's rows.
+  [[nodiscard]] static bool in_row(const Buffer& buffer, std::size_t offset, std::size_t size) {
+    return buffer.rows.stride == 0 || offset % buffer.rows.stride + size <= buffer.rows.width;
+  }
   [[nodiscard]] const Buffer& find(const std::string& name) const;
   Buffer& buffer_at(std::uintptr_t address, std::size_t size, const Moment& now,
                     const Where& where);

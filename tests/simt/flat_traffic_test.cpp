@@ -68,6 +68,12 @@ TEST(FlatTraffic, QkNormRopeMovesQueriesAndKeysOnceAndValuesNotAtAll) {
       EXPECT_TRUE(test::same_bits(again, dqkv));
       EXPECT_TRUE(read_once("qkv", rotated) && written_once("dqkv", rotated));
       EXPECT_NO_THROW(Device::current().check_written());
+
+      const at::Tensor in_wider_rows = test::padded(random_normal(c.qkv.sizes(), dtype, 4), 48);
+      qk_norm_rope_backward(in_wider_rows, c.qkv, {}, layout, c.q_weight, c.k_weight, c.cos, c.sin,
+                            c.positions, rstd);
+      EXPECT_TRUE(read_once("dqkv", rotated) && written_once("dqkv", rotated));
+      EXPECT_TRUE(test::same_bits(in_wider_rows, dqkv) && test::left_alone_behind(in_wider_rows));
     }
   });
 }

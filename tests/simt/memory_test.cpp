@@ -67,6 +67,22 @@ TEST_F(Memory, CountsEveryByteOnceInAnIdealKernel) {
   EXPECT_NO_THROW(Device::current().check_written());
 }
 
+// The rows in wider ones: the gaps belong to nobody.
+TEST_F(Memory, AnAccessBehindARowIsFound) {
+  const auto run_on = [&](std::size_t width) {
+    Device::current().clear();
+    Device::current().add("in", &in_, sizeof(in_), Role::kInput);
+    Device::current().add_rows("out", &out_, {kRows, width, kWidth * sizeof(float)}, Role::kOutput);
+    run(right);
+  };
+  run_on(kWidth * sizeof(float));
+  EXPECT_NO_THROW(Device::current().check_written());
+  EXPECT_EQ(Device::current().writes("out").bytes, kBytes);
+  const auto found = violation_of([&] { run_on((kWidth - 4) * sizeof(float)); });
+  EXPECT_EQ(found.rule, Rule::kBounds);
+  EXPECT_THAT(found.message, HasSubstr("out, whose rows of 1008 bytes are 1024 apart"));
+}
+
 __global__ void reads_twice(const float* in, float* out) {
   right(in, out);
   right(in, out);

@@ -121,6 +121,33 @@ TEST(RowTraffic, SwiGluMovesEveryElementOnce) {
   });
 }
 
+// As an adapter of rank 16 or 48 widens them in the extended form.
+TEST(RowTraffic, RowsInWiderOnesMoveNoMore) {
+  simt::for_each_kernel_dtype([](at::ScalarType dtype) {
+    const at::Tensor x = random_normal({kRows, 1024}, dtype, 1);
+    const at::Tensor weight = random_normal({1024}, dtype, 2, 0.2).add_(1.0);
+    const at::Tensor y = test::padded(poisoned(x.sizes(), dtype), 48);
+    const at::Tensor rstd = poisoned({kRows}, at::kFloat);
+    add_rms_norm_forward(x, {}, weight, kEps, y, rstd);
+    EXPECT_TRUE(written_once("y", y) && test::left_alone_behind(y));
+    EXPECT_NO_THROW(Device::current().check_written());
+    const at::Tensor dx = test::padded(x, 16);
+    rms_norm_backward(x, y, {}, weight, rstd, dx);
+    EXPECT_TRUE(read_once("output", y) && read_once("dx", dx) && written_once("dx", dx));
+    EXPECT_TRUE(test::left_alone_behind(dx));
+
+    const at::Tensor gate_up = test::padded(random_normal({kRows, 6144}, dtype, 3), 32);
+    const at::Tensor out = test::padded(poisoned({kRows, 3072}, dtype), 16);
+    swiglu_forward(gate_up, out);
+    EXPECT_TRUE(read_once("gate_up", gate_up) && written_once("out", out));
+    EXPECT_NO_THROW(Device::current().check_written());
+    swiglu_backward(gate_up, out);
+    EXPECT_TRUE(read_once("gate_up", gate_up) && written_once("gate_up", gate_up));
+    EXPECT_TRUE(read_once("dout", out) && written_once("dout", out));
+    EXPECT_TRUE(test::left_alone_behind(gate_up) && test::left_alone_behind(out));
+  });
+}
+
 TEST(RowTraffic, CrossEntropyReadsTheLogitsOnceAndOnceMoreForTheGradient) {
   simt::for_each_kernel_dtype([](at::ScalarType dtype) {
     constexpr std::int64_t kVocabulary = 151936;

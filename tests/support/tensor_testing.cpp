@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/as_strided.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros_like.h>
@@ -133,6 +134,20 @@ at::Tensor bytes_of(const at::Tensor& tensor) {
   const auto bytes = differ.sum().item<std::int64_t>();
   return bytes == 0 ? ::testing::AssertionSuccess()
                     : ::testing::AssertionFailure() << bytes << " bytes differ";
+}
+
+at::Tensor padded(const at::Tensor& rows, std::int64_t spare) {
+  const at::Tensor wide = poisoned({rows.size(0), rows.size(1) + spare}, rows.scalar_type());
+  const at::Tensor view = wide.narrow(1, 0, rows.size(1));
+  view.copy_(rows);
+  return view;
+}
+
+::testing::AssertionResult left_alone_behind(const at::Tensor& rows) {
+  const std::int64_t spare = rows.stride(0) - rows.size(1);
+  const at::Tensor gaps = at::as_strided(rows, {rows.size(0), spare}, {rows.stride(0), 1},
+                                         rows.storage_offset() + rows.size(1));
+  return same_bits(gaps, poisoned(gaps.sizes(), rows.scalar_type()));
 }
 
 Oracle evaluate(const Composition& composition, const Tensors& inputs, const Tensors& weights) {

@@ -31,6 +31,11 @@ at::Tensor filled(at::IntArrayRef sizes, at::ScalarType dtype, double value);
 /// NaN everywhere: an output that an operator leaves unwritten shows.
 at::Tensor poisoned(at::IntArrayRef sizes, at::ScalarType dtype);
 
+/// A copy of the rows [T, width] in rows that are `spare` columns wider, NaN behind each.
+at::Tensor padded(const at::Tensor& rows, std::int64_t spare);
+/// Whether what is behind the rows of `padded` is as it was.
+::testing::AssertionResult left_alone_behind(const at::Tensor& rows);
+
 /// The tolerance rule for a fused operator: its largest error against the fp64 reference is at most
 /// twice that of the plain composition of ATen operators in the same precision, plus a few
 /// roundings of the largest element. A failure names the worst element. Anything not finite fails.

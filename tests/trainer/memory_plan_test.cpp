@@ -9,8 +9,8 @@
 #include "model/init.h"
 #include "model/presets.h"
 #include "tests/support/caught.h"
+#include "tests/support/counting_allocator.h"
 #include "tests/support/temp_folder.h"
-#include "tests/trainer/counting_allocator.h"
 #include "tests/trainer/run_testing.h"
 
 namespace weft {

@@ -37,9 +37,16 @@ inline cuda::Element element_of(const at::Tensor& tensor) {
 
 namespace detail {
 inline void* borrow(const at::Tensor& tensor, bool reads, bool writes) {
-  return tensor.defined() ? gpu::BorrowedMemory::current().borrow(tensor.data_ptr(),
-                                                                  tensor.nbytes(), reads, writes)
-                          : nullptr;
+  if (!tensor.defined()) {
+    return nullptr;
+  }
+  // What lies behind the rows of a wider matrix goes there and back with them.
+  const bool gaps = !tensor.is_contiguous();
+  const std::size_t bytes =
+      gaps ? static_cast<std::size_t>((tensor.size(0) - 1) * tensor.stride(0) + tensor.size(1)) *
+                 tensor.element_size()
+           : tensor.nbytes();
+  return gpu::BorrowedMemory::current().borrow(tensor.data_ptr(), bytes, reads || gaps, writes);
 }
 }  // namespace detail
 

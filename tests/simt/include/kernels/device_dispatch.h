@@ -31,7 +31,17 @@ inline void* device_buffer(const at::Tensor& tensor, const char* name, simt::Rol
   if (!tensor.defined()) {
     return nullptr;
   }
-  simt::Device::current().add(name, tensor.data_ptr(), tensor.nbytes(), role);
+  const auto bytes_of = [&](std::int64_t elements) {
+    return static_cast<std::size_t>(elements) * tensor.element_size();
+  };
+  if (tensor.is_contiguous()) {
+    simt::Device::current().add(name, tensor.data_ptr(), tensor.nbytes(), role);
+  } else {
+    simt::Device::current().add_rows(name, tensor.data_ptr(),
+                                     {static_cast<std::size_t>(tensor.size(0)),
+                                      bytes_of(tensor.size(1)), bytes_of(tensor.stride(0))},
+                                     role);
+  }
   return tensor.data_ptr();
 }
 }  // namespace detail

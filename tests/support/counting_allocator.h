@@ -24,8 +24,14 @@ class CountingAllocator final : public c10::Allocator {
   /// Bytes that are allocated now, and the most that were at any time.
   [[nodiscard]] std::int64_t current() const { return current_; }
   [[nodiscard]] std::int64_t peak() const { return peak_; }
+  /// From now on peak() is the most from now on.
+  void forget_peak() { peak_ = current_.load(); }
+  /// Memory that is allocated from now on is not counted.
+  void stop() { c10::SetCPUAllocator(inner_, kPriority); }
+  void start() { c10::SetCPUAllocator(this, kPriority); }
 
  private:
+  static constexpr std::uint8_t kPriority = 100;
   struct Block {
     c10::DataPtr data;
     CountingAllocator* owner;
@@ -42,10 +48,10 @@ class CountingAllocator final : public c10::Allocator {
   std::atomic<std::int64_t> peak_ = 0;
 };
 
-/// Counts from now on, for as long as the process lives.
-inline const CountingAllocator& count_allocations() {
+/// Counts from now on; lives as long as the process.
+inline CountingAllocator& count_allocations() {
   auto& counter = *new CountingAllocator;
-  c10::SetCPUAllocator(&counter, /*priority=*/100);
+  counter.start();
   return counter;
 }
 
