@@ -2,6 +2,7 @@
 
 #include "kernels/dropout.h"
 #include "kernels/gemm.h"
+#include "kernels/lora_extended.h"
 #include "kernels/tensor_checks.h"
 
 namespace weft::kernels {
@@ -23,10 +24,16 @@ void for_each_slice(const LoraGroup& lora, Body&& body) {
 void check(const at::Tensor& x_like, const BaseWeight& weight, const LoraGroup& lora,
            const at::Tensor& s) {
   const at::ScalarType dtype = weight.is_fp8() ? x_like.scalar_type() : weight.matrix.scalar_type();
-  check_tensor(x_like, x_like.sizes(), dtype, "lora_linear activations");
+  check_rows(x_like, x_like.sizes(), dtype, "lora_linear activations");
   if (!lora.empty()) {
-    check_tensor(lora.a, {lora.ranks(), weight.matrix.size(1)}, dtype, "lora_linear A");
-    check_tensor(s, {x_like.size(0), lora.ranks()}, dtype, "lora_linear s");
+    check_rows(lora.a, {lora.ranks(), weight.matrix.size(1)}, dtype, "lora_linear A");
+    check_rows(s, {x_like.size(0), lora.columns()}, dtype, "lora_linear s");
+  }
+}
+
+void add_grad_b(const LoraSlice& slice, const at::Tensor& dy, const at::Tensor& s, Arena& scratch) {
+  if (slice.grad_b.defined()) {
+    gemm(slice.grad_b, dy.t(), s, scratch, /*accumulate=*/true, slice.scale);
   }
 }
 
@@ -61,10 +68,19 @@ void base_backward(const at::Tensor& dy, const BaseWeight& weight, const at::Ten
 
 }  // namespace
 
+std::int64_t lora_spare(std::int64_t ranks, at::ScalarType dtype) {
+  const std::int64_t pack = 16 / static_cast<std::int64_t>(c10::elementSize(dtype));
+  return (ranks + pack - 1) / pack * pack;
+}
+
 void lora_linear_forward(const at::Tensor& x, const BaseWeight& weight, const LoraGroup& lora,
                          const at::Tensor& y, const at::Tensor& s, bool training,
                          const DropoutKey& key, Arena& scratch, const Fp8Rows& x_fp8) {
   check(x, weight, lora, s);
+  if (lora.extended.defined()) {
+    detail::extended_forward(x, weight, lora, y, s, scratch);
+    return;
+  }
   base_forward(x, weight, y, scratch, x_fp8);
   if (lora.empty()) {
     return;
@@ -94,7 +110,16 @@ void lora_linear_backward_input(const at::Tensor& dy, const BaseWeight& weight,
                                 const at::Tensor& dx, const DropoutKey& key, Arena& scratch) {
   check(dy, weight, lora, s);
   if (!lora.empty()) {
-    check_tensor(ds, s.sizes(), s.scalar_type(), "lora_linear ds");
+    check_rows(ds, s.sizes(), s.scalar_type(), "lora_linear ds");
+  }
+  if (lora.extended.defined()) {
+    detail::extended_backward_input(dy, weight, lora, ds, dx, scratch);
+    for_each_slice(
+        lora, [&](const LoraSlice& slice, std::uint64_t, std::int64_t rank, std::int64_t count) {
+          add_grad_b(slice, dy.narrow(1, slice.out_begin, slice.b.size(0)),
+                     s.narrow(1, rank, count), scratch);
+        });
+    return;
   }
   if (dx.defined()) {
     base_backward(dy, weight, dx, scratch);
@@ -104,10 +129,7 @@ void lora_linear_backward_input(const at::Tensor& dy, const BaseWeight& weight,
     const at::Tensor dy_slice = dy.narrow(1, slice.out_begin, slice.b.size(0));
     const at::Tensor ds_slice = ds.narrow(1, rank, count);
     gemm(ds_slice, dy_slice, slice.b, scratch, /*accumulate=*/false, slice.scale);
-    if (slice.grad_b.defined()) {
-      gemm(slice.grad_b, dy_slice.t(), s.narrow(1, rank, count), scratch, /*accumulate=*/true,
-           slice.scale);
-    }
+    add_grad_b(slice, dy_slice, s.narrow(1, rank, count), scratch);
     if (dx.defined() && lora.dropout != 0.0) {
       const Arena::Scope scope(scratch);
       const at::Tensor part = scratch.take(dx.sizes(), dx.scalar_type());
@@ -129,9 +151,9 @@ void lora_linear_backward_weights(const at::Tensor& dy, const at::Tensor& x, con
   if (lora.empty() || !lora.grad_a.defined()) {
     return;
   }
-  check_tensor(ds, {x.size(0), lora.ranks()}, x.scalar_type(), "lora_linear ds");
+  check_rows(ds, {x.size(0), lora.columns()}, x.scalar_type(), "lora_linear ds");
   if (lora.dropout == 0.0) {
-    gemm(lora.grad_a, ds.t(), x, scratch, /*accumulate=*/true);
+    gemm(lora.grad_a, ds.narrow(1, 0, lora.ranks()).t(), x, scratch, /*accumulate=*/true);
     return;
   }
   for_each_slice(lora,

@@ -11,6 +11,10 @@
 
 namespace weft::kernels {
 
+/// Columns that adapters of so many ranks together take in the extended form: whole packs of 16
+/// bytes.
+[[nodiscard]] std::int64_t lora_spare(std::int64_t ranks, at::ScalarType dtype);
+
 /// One adapter on columns [out_begin, out_begin + b.size(0)) of a projection's output (Hu et al.,
 /// "LoRA", 2021): y += scale * dropout(x) · Aᵀ · Bᵀ.
 struct LoraSlice {
@@ -28,9 +32,20 @@ struct LoraGroup {
   at::Tensor grad_a;  ///< fp32 (fp64); added to
   std::vector<LoraSlice> slices;
   double dropout = 0.0;
+  /// The extended form, without dropout: one buffer [out + spare, in + spare] that holds the
+  /// projection's own matrix, `a` in the rows below it, and beside it, each in columns of its own,
+  /// scale · b; the rest is zero. `a` and every b are views of it then, and b has its scale.
+  /// Undefined: the plain form.
+  at::Tensor extended;
 
   [[nodiscard]] bool empty() const { return slices.empty(); }
   [[nodiscard]] std::int64_t ranks() const { return empty() ? 0 : a.size(0); }
+  /// Rows and columns that `extended` has beside the matrix; 0 in the plain form.
+  [[nodiscard]] std::int64_t spare() const {
+    return extended.defined() ? lora_spare(ranks(), extended.scalar_type()) : 0;
+  }
+  /// Columns of s and ds.
+  [[nodiscard]] std::int64_t columns() const { return extended.defined() ? spare() : ranks(); }
 };
 
 /// A projection's own matrix [out, in]: in the activations' type, or frozen rows of 8-bit floats.
@@ -53,10 +68,14 @@ struct DropoutKey {
       0;  ///< unique per micro-batch, layer and projection; slices of a group add their index
 };
 
-/// y [T, out] = x [T, in] · weightᵀ + the adapters' part; weight [out, in]. `s` [T, ranks] receives
-/// x · Aᵀ (times dropout) for the backward pass. `training` switches dropout on. Temporaries come
-/// from `scratch`. For a weight of 8-bit floats x is multiplied by it as such: as `x_fp8` where
-/// that is defined, else quantised here. The adapters take x as it is.
+// Rows of x, y, dy and dx may lie in wider ones. In the extended form, where s are the columns
+// behind x (kernels/padded_rows.h), y is one product of the two and the buffer, and where ds are
+// those behind dy, so is dx; elsewhere the adapters' part is added by a second one.
+
+/// y [T, out] = x [T, in] · weightᵀ + the adapters' part; weight [out, in]. `s` [T, columns]
+/// receives x · Aᵀ (times dropout) for the backward pass. `training` switches dropout on.
+/// Temporaries come from `scratch`. For a weight of 8-bit floats x is multiplied by it as such: as
+/// `x_fp8` where that is defined, else quantised here. The adapters take x as it is.
 void lora_linear_forward(const at::Tensor& x, const BaseWeight& weight, const LoraGroup& lora,
                          const at::Tensor& y, const at::Tensor& s, bool training,
                          const DropoutKey& key, Arena& scratch, const Fp8Rows& x_fp8 = {});
@@ -64,8 +83,8 @@ void lora_linear_forward(const at::Tensor& x, const BaseWeight& weight, const Lo
 /// The backward pass has two halves, because SwiGLU has its input (x) back only after the gradient
 /// has passed it.
 ///
-/// First half: dx [T, in] = gradient of the input (not when dx is undefined), `ds` [T, ranks] = dy
-/// · B * scale, and grad_b += . By a weight of 8-bit floats, dy's rows are multiplied as such.
+/// First half: dx [T, in] = gradient of the input (not when dx is undefined), `ds` [T, columns] =
+/// dy · B * scale, and grad_b += . By a weight of 8-bit floats, dy's rows are multiplied as such.
 void lora_linear_backward_input(const at::Tensor& dy, const BaseWeight& weight,
                                 const LoraGroup& lora, const at::Tensor& s, const at::Tensor& ds,
                                 const at::Tensor& dx, const DropoutKey& key, Arena& scratch);
