@@ -14,13 +14,6 @@
 namespace weft::adapters {
 namespace {
 
-// The packed matrices of a layer and the modules that share each, in the order of the packed rows.
-const std::vector<std::vector<LoraTarget>> kGroups = {
-    {LoraTarget::kQ, LoraTarget::kK, LoraTarget::kV},
-    {LoraTarget::kO},
-    {LoraTarget::kGate, LoraTarget::kUp},
-    {LoraTarget::kDown}};
-
 std::vector<LoraModule> modules_of(const model::Qwen3Config& config, const PeftConfig& peft) {
   std::vector<LoraModule> modules;
   const std::vector<LoraTarget> targets = parse_targets(peft.target_modules);
@@ -33,22 +26,6 @@ std::vector<LoraModule> modules_of(const model::Qwen3Config& config, const PeftC
   return modules;
 }
 
-// First row of a module's output in the packed matrix.
-std::int64_t packed_row(const model::Qwen3Config& config, LoraTarget target) {
-  const std::int64_t q = config.num_attention_heads * config.head_dim;
-  const std::int64_t kv = config.num_key_value_heads * config.head_dim;
-  switch (target) {
-    case LoraTarget::kK:
-      return q;
-    case LoraTarget::kV:
-      return q + kv;
-    case LoraTarget::kUp:
-      return config.intermediate_size;
-    default:
-      return 0;
-  }
-}
-
 }  // namespace
 
 LoraAdapters::LoraAdapters(const model::Qwen3Config& config, const PeftConfig& peft,
@@ -58,7 +35,10 @@ LoraAdapters::LoraAdapters(const model::Qwen3Config& config, const PeftConfig& p
 LoraAdapters::LoraAdapters(const model::Qwen3Config& config, PeftConfig peft,
                            std::vector<LoraModule> modules, at::ScalarType compute_dtype,
                            c10::Device device)
-    : config_(config), peft_(std::move(peft)), modules_(std::move(modules)) {
+    : config_(config),
+      peft_(std::move(peft)),
+      modules_(std::move(modules)),
+      compute_dtype_(compute_dtype) {
   lay_out();
   const at::ScalarType master = kernels::statistics_dtype(compute_dtype);
   parameters_.allocate(master, device);
@@ -104,7 +84,7 @@ void LoraAdapters::add_group(std::int64_t layer, const std::vector<LoraTarget>& 
 void LoraAdapters::lay_out() {
   places_.resize(modules_.size());
   for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
-    for (const auto& targets : kGroups) {
+    for (const auto& targets : packed_targets()) {
       add_group(layer, targets);
     }
   }
@@ -139,32 +119,42 @@ void LoraAdapters::initialise(std::uint64_t seed) {
 }
 
 void LoraAdapters::refresh() {
-  if (!compute_.is_same(parameters_.values())) {
+  if (!extended_.empty()) {
+    refresh_extended();
+  } else if (!compute_.is_same(parameters_.values())) {
     kernels::log_traffic("adapters' copies", {parameters_.values()}, {compute_});
     compute_.copy_(parameters_.values());
   }
 }
 
-kernels::LoraGroup LoraAdapters::group(std::int64_t layer,
-                                       const std::vector<LoraTarget>& targets) const {
+kernels::LoraGroup LoraAdapters::group(std::int64_t layer, std::size_t matrix) const {
+  const auto members = modules_in(layer, packed_targets().at(matrix));
   kernels::LoraGroup group;
-  for (const std::size_t i : modules_in(layer, targets)) {
+  for (const std::size_t i : members) {
     const Place& place = places_[i];
-    group.a = parameters_.view(compute_, place.a_entry);
     group.grad_a = parameters_.gradient(place.a_entry);
-    group.slices.push_back({packed_row(config_, modules_[i].target),
-                            parameters_.view(compute_, place.b_entry),
+    group.slices.push_back({packed_row(config_, modules_[i].target), at::Tensor(),
                             parameters_.gradient(place.b_entry), modules_[i].scale});
+    if (extended_.empty()) {
+      group.a = parameters_.view(compute_, place.a_entry);
+      group.slices.back().b = parameters_.view(compute_, place.b_entry);
+    }
   }
   group.dropout = peft_.dropout;
+  if (!extended_.empty() && !members.empty()) {
+    group.extended = extended_[static_cast<std::size_t>(layer)].at(matrix);
+    group.a = a_beside(members, group.extended);
+    for (std::size_t k = 0; k < members.size(); ++k) {
+      group.slices[k].b = b_beside(members[k], group.extended);
+    }
+  }
   return group;
 }
 
 std::vector<model::LayerAdapters> LoraAdapters::layers() const {
   std::vector<model::LayerAdapters> layers;
   for (std::int64_t layer = 0; layer < config_.num_hidden_layers; ++layer) {
-    layers.push_back({group(layer, kGroups[0]), group(layer, kGroups[1]), group(layer, kGroups[2]),
-                      group(layer, kGroups[3])});
+    layers.push_back({group(layer, 0), group(layer, 1), group(layer, 2), group(layer, 3)});
   }
   return layers;
 }

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -52,6 +53,13 @@ class LoraAdapters {
   [[nodiscard]] model::FlatParameters& parameters() { return parameters_; }
   [[nodiscard]] const model::FlatParameters& parameters() const { return parameters_; }
 
+  /// What the extended form (kernels::LoraGroup::extended) needs beside each layer's matrices, for
+  /// model::allocate_weights.
+  [[nodiscard]] std::vector<model::LayerSpare> spare() const;
+  /// From now on the copies in the compute type are beside the matrices of `weights`, which were
+  /// allocated so, and layers() has the extended form. A config Error with dropout.
+  void place_in(const model::Weights& weights);
+
   /// What the model computes with: one entry per layer, views that stay valid as long as this
   /// object.
   [[nodiscard]] std::vector<model::LayerAdapters> layers() const;
@@ -75,8 +83,13 @@ class LoraAdapters {
   void add_group(std::int64_t layer, const std::vector<LoraTarget>& targets);
   [[nodiscard]] at::Tensor matrix_a(const at::Tensor& values, std::size_t module) const;
   [[nodiscard]] at::Tensor matrix_b(const at::Tensor& values, std::size_t module) const;
-  [[nodiscard]] kernels::LoraGroup group(std::int64_t layer,
-                                         const std::vector<LoraTarget>& targets) const;
+  [[nodiscard]] kernels::LoraGroup group(std::int64_t layer, std::size_t matrix) const;
+  [[nodiscard]] std::int64_t ranks_of(const std::vector<std::size_t>& modules) const;
+  void refresh_extended();
+  /// Where an extended buffer has the stacked A of its modules, and the scaled B of one.
+  [[nodiscard]] at::Tensor a_beside(const std::vector<std::size_t>& modules,
+                                    const at::Tensor& extended) const;
+  [[nodiscard]] at::Tensor b_beside(std::size_t module, const at::Tensor& extended) const;
   [[nodiscard]] std::vector<std::size_t> modules_in(std::int64_t layer,
                                                     const std::vector<LoraTarget>& targets) const;
 
@@ -85,8 +98,10 @@ class LoraAdapters {
   std::vector<LoraModule> modules_;
   std::vector<Place> places_;
   model::FlatParameters parameters_;
+  at::ScalarType compute_dtype_;
   at::Tensor compute_;  ///< copy of the masters in the compute type; the masters themselves when
-                        ///< the types are equal
+                        ///< the types are equal; undefined in the extended form
+  std::vector<std::array<at::Tensor, kMatrices>> extended_;  ///< by layer; empty in the plain form
 };
 
 }  // namespace weft::adapters

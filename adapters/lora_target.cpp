@@ -57,6 +57,30 @@ std::string module_name(std::int64_t layer, LoraTarget target) {
                      target_name(target));
 }
 
+const std::array<std::vector<LoraTarget>, kMatrices>& packed_targets() {
+  static const std::array<std::vector<LoraTarget>, kMatrices> targets{
+      {{LoraTarget::kQ, LoraTarget::kK, LoraTarget::kV},
+       {LoraTarget::kO},
+       {LoraTarget::kGate, LoraTarget::kUp},
+       {LoraTarget::kDown}}};
+  return targets;
+}
+
+std::int64_t packed_row(const model::Qwen3Config& config, LoraTarget target) {
+  const std::int64_t q = config.num_attention_heads * config.head_dim;
+  const std::int64_t kv = config.num_key_value_heads * config.head_dim;
+  switch (target) {
+    case LoraTarget::kK:
+      return q;
+    case LoraTarget::kV:
+      return q + kv;
+    case LoraTarget::kUp:
+      return config.intermediate_size;
+    default:
+      return 0;
+  }
+}
+
 MatrixShape target_shape(const model::Qwen3Config& config, LoraTarget target) {
   const std::int64_t q = config.num_attention_heads * config.head_dim;
   const std::int64_t kv = config.num_key_value_heads * config.head_dim;

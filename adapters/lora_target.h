@@ -28,6 +28,13 @@ inline constexpr std::array<LoraTarget, 7> kAllTargets = {
 /// "model.layers.3.self_attn.q_proj": the module's name in Hugging Face's model.
 [[nodiscard]] std::string module_name(std::int64_t layer, LoraTarget target);
 
+/// The packed matrices of a layer, qkv, o, gate_up and down, by the modules that share each in the
+/// order of its rows.
+inline constexpr std::size_t kMatrices = 4;
+[[nodiscard]] const std::array<std::vector<LoraTarget>, kMatrices>& packed_targets();
+/// First row of a module's output in its packed matrix.
+[[nodiscard]] std::int64_t packed_row(const model::Qwen3Config& config, LoraTarget target);
+
 struct MatrixShape {
   std::int64_t out;
   std::int64_t in;

@@ -60,6 +60,7 @@ class CudnnAttention : public DeviceAttention {
     return shape;
   }
   void assign(const DeviceAttention&) override {}
+  [[nodiscard]] bool writes_padded_rows() const override { return false; }
 
  protected:
   [[nodiscard]] virtual std::int64_t workspace_bytes(const cuda::SdpaShape& shape) const {

@@ -30,6 +30,8 @@ class DeviceAttention {
   virtual ~DeviceAttention() = default;
   virtual void forward(const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& lse,
                        Arena& scratch) = 0;
+  /// Whether the rows of dqkv may lie in wider ones.
+  [[nodiscard]] virtual bool writes_padded_rows() const { return true; }
   virtual void backward(const at::Tensor& dout, const at::Tensor& qkv, const at::Tensor& out,
                         const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) = 0;
 

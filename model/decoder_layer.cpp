@@ -1,10 +1,14 @@
 #include "model/decoder_layer.h"
 
+#include <algorithm>
+
 #include "base/trace.h"
 #include "kernels/attention.h"
+#include "kernels/padded_rows.h"
 #include "kernels/rms_norm.h"
 #include "kernels/swiglu.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::model {
 namespace {
@@ -38,8 +42,21 @@ at::Tensor gradient_of(const LayerParameters& layer, at::Tensor LayerWeights::*m
   return layer.gradients == nullptr ? at::Tensor() : layer.gradients->*member;
 }
 
+// Rows of what a projection with these adapters reads.
+at::Tensor take_rows(const LoraGroup& lora, std::int64_t tokens, std::int64_t width,
+                     at::ScalarType dtype, Arena& arena) {
+  return kernels::take_padded_rows(arena, tokens, width, lora.spare(), dtype);
+}
+
+// The adapters' inner activations of x, or inner gradients of dy: behind its rows where there is
+// room for them.
 at::Tensor take_s(const LoraGroup& lora, const at::Tensor& x, Arena& arena) {
-  return lora.empty() ? at::Tensor() : arena.take({x.size(0), lora.ranks()}, x.scalar_type());
+  if (lora.empty()) {
+    return {};
+  }
+  return lora.spare() > 0 && kernels::columns_behind(x) >= lora.spare()
+             ? kernels::behind(x, lora.spare())
+             : arena.take({x.size(0), lora.columns()}, x.scalar_type());
 }
 
 // Where the operator before a weight of 8-bit floats leaves its rows as such; undefined before any
@@ -77,11 +94,11 @@ void attention_block_forward(const LayerParameters& layer, const LayerContext& c
   const std::int64_t tokens = x.size(0);
   const at::ScalarType dtype = x.scalar_type();
   const at::ScalarType wide = kernels::statistics_dtype(dtype);
-  tape.input_normed = saved.take(x.sizes(), dtype);
+  tape.input_normed = take_rows(adapters.qkv, tokens, x.size(1), dtype, saved);
   tape.input_rstd = saved.take({tokens}, wide);
   tape.input_unit = layer.keep_input_norm ? saved.take(x.sizes(), dtype) : at::Tensor();
   tape.qkv = saved.take({tokens, heads.row()}, dtype);
-  tape.s_qkv = take_s(adapters.qkv, x, saved);
+  tape.s_qkv = take_s(adapters.qkv, tape.input_normed, saved);
   TracePhase phase("norm");
   {
     const Arena::Scope scope(scratch);
@@ -109,7 +126,7 @@ void attention_block_forward(const LayerParameters& layer, const LayerContext& c
   attend(layer, context, tape.qkv, tape, scratch);
 
   phase.next("o");
-  tape.s_o = take_s(adapters.o, x, saved);
+  tape.s_o = take_s(adapters.o, tape.attention, saved);
   kernels::lora_linear_forward(tape.attention, {weights.o, weights.o_scales}, adapters.o, out,
                                tape.s_o, context.training,
                                dropout_key(layer, context, Projection::kO), scratch);
@@ -122,12 +139,14 @@ void mlp_block_forward(const LayerParameters& layer, const LayerContext& context
   const LayerAdapters& adapters = adapters_of(layer);
   const std::int64_t tokens = x.size(0);
   const at::ScalarType dtype = x.scalar_type();
-  tape.post_normed = saved.take(x.sizes(), dtype);
+  tape.post_normed = take_rows(adapters.gate_up, tokens, x.size(1), dtype, saved);
   tape.post_rstd = saved.take({tokens}, kernels::statistics_dtype(dtype));
   tape.post_unit = layer.keep_post_norm ? saved.take(x.sizes(), dtype) : at::Tensor();
-  tape.gate_up = saved.take({tokens, weights.gate_up.size(0)}, dtype);
-  tape.s_gate_up = take_s(adapters.gate_up, x, saved);
-  tape.s_down = take_s(adapters.down, x, saved);
+  tape.gate_up = take_rows(adapters.gate_up, tokens, weights.gate_up.size(0), dtype, saved);
+  tape.s_gate_up = take_s(adapters.gate_up, tape.post_normed, saved);
+  if (!adapters.down.empty()) {
+    tape.s_down = saved.take({tokens, adapters.down.columns()}, dtype);
+  }
   TracePhase phase("norm");
   {
     const Arena::Scope scope(scratch);
@@ -142,13 +161,20 @@ void mlp_block_forward(const LayerParameters& layer, const LayerContext& context
   }
   const Arena::Scope scope(scratch);
   const BaseWeight down{weights.down, weights.down_scales};
-  const at::Tensor hidden = scratch.take({tokens, weights.down.size(1)}, dtype);
+  const at::Tensor hidden = take_rows(adapters.down, tokens, weights.down.size(1), dtype, scratch);
+  const at::Tensor s_down =
+      adapters.down.spare() > 0 ? take_s(adapters.down, hidden, scratch) : tape.s_down;
   const Fp8Rows rows = take_rows_for(down, hidden, scratch);
   phase.next("swiglu");
   kernels::swiglu_forward(tape.gate_up, hidden, rows);
   phase.next("down");
-  kernels::lora_linear_forward(hidden, down, adapters.down, delta, tape.s_down, context.training,
+  kernels::lora_linear_forward(hidden, down, adapters.down, delta, s_down, context.training,
                                dropout_key(layer, context, Projection::kDown), scratch, rows);
+  if (context.training && !s_down.is_same(tape.s_down)) {
+    // The rows that it lies behind are not kept.
+    kernels::log_traffic("s of down", {s_down}, {tape.s_down});
+    tape.s_down.copy_(s_down);
+  }
 }
 
 void mlp_block_backward(const LayerParameters& layer, const LayerContext& context,
@@ -177,7 +203,7 @@ void mlp_block_backward(const LayerParameters& layer, const LayerContext& contex
   const at::Tensor& d_gate_up = tape.gate_up;
   const at::Tensor d_normed = scratch.take(dx.sizes(), dtype);
   const DropoutKey key = dropout_key(layer, context, Projection::kGateUp);
-  const at::Tensor ds = take_s(adapters.gate_up, dx, scratch);
+  const at::Tensor ds = take_s(adapters.gate_up, d_gate_up, scratch);
   kernels::lora_linear_backward_input(d_gate_up, {weights.gate_up, weights.gate_up_scales},
                                       adapters.gate_up, tape.s_gate_up, ds, d_normed, key, scratch);
   kernels::lora_linear_backward_weights(d_gate_up, tape.post_normed, adapters.gate_up, ds,
@@ -204,7 +230,9 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
                                         gradient_of(layer, &LayerWeights::o), o_key, scratch);
 
   phase.next("attention backward");
-  const at::Tensor d_qkv = scratch.take(tape.qkv.sizes(), dx.scalar_type());
+  const bool padded = context.attention == nullptr || context.attention->writes_padded_rows();
+  const at::Tensor d_qkv = take_rows(padded ? adapters.qkv : LoraGroup(), dx.size(0),
+                                     context.heads.row(), dx.scalar_type(), scratch);
   kernels::attention_backward(d_attention, tape.qkv, context.heads,
                               {context.batch->cu_seqlens, context.attention}, tape.attention,
                               tape.lse, d_qkv, scratch);
@@ -216,7 +244,7 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
 
   phase.next("qkv backward");
   const DropoutKey key = dropout_key(layer, context, Projection::kQkv);
-  const at::Tensor ds = take_s(adapters.qkv, dx, scratch);
+  const at::Tensor ds = take_s(adapters.qkv, d_qkv, scratch);
   const at::Tensor d_normed =
       input_gradient ? scratch.take(dx.sizes(), dx.scalar_type()) : at::Tensor();
   kernels::lora_linear_backward_input(d_qkv, {weights.qkv, weights.qkv_scales}, adapters.qkv,
@@ -231,6 +259,14 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
 }
 
 }  // namespace
+
+std::int64_t gradient_spare(const std::vector<LayerAdapters>& layers) {
+  std::int64_t spare = 0;
+  for (const LayerAdapters& layer : layers) {
+    spare = std::max({spare, layer.o.spare(), layer.down.spare()});
+  }
+  return spare;
+}
 
 void decoder_layer_forward(const LayerParameters& layer, const LayerContext& context,
                            const at::Tensor& x, const at::Tensor& delta,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "kernels/arena.h"
 #include "kernels/attention_device.h"
@@ -23,6 +24,10 @@ struct LayerAdapters {
   kernels::LoraGroup gate_up;
   kernels::LoraGroup down;
 };
+
+/// Columns that the rows of the residual stream's gradient need behind them for these adapters in
+/// the extended form; else 0.
+[[nodiscard]] std::int64_t gradient_spare(const std::vector<LayerAdapters>& layers);
 
 /// What one layer computes with. `gradients` is where full fine-tuning collects (fp32), null when
 /// the base is frozen.
@@ -58,19 +63,22 @@ struct LayerContext {
 /// activations' dtype, statistics fp32. Bytes per token in bf16: 2 (2 H + (2 Hq + 2 Hk) D + 2 F),
 /// plus 4 (2 + Hq + Hk + Hq) for statistics and 2 R per adapter.
 struct LayerTape {
-  at::Tensor input_normed;                   ///< [T, H] input of q/k/v
-  at::Tensor input_rstd;                     ///< [T]
-  at::Tensor input_unit;                     ///< [T, H] only with keep_input_norm
-  at::Tensor qkv;                            ///< [T, (Hq + 2 Hk) D] after norm and rotation
-  at::Tensor qk_rstd;                        ///< [T, Hq + Hk]
-  at::Tensor qk_unit;                        ///< [T, (Hq + Hk) D] only with keep_qk_norm
-  at::Tensor attention;                      ///< [T, Hq D]
-  at::Tensor lse;                            ///< [Hq T]
-  at::Tensor post_normed;                    ///< [T, H] input of gate/up
-  at::Tensor post_rstd;                      ///< [T]
-  at::Tensor post_unit;                      ///< [T, H] only with keep_post_norm
-  at::Tensor gate_up;                        ///< [T, 2 F]; the backward pass overwrites it
-  at::Tensor s_qkv, s_o, s_gate_up, s_down;  ///< [T, R] adapters' inner activations
+  at::Tensor input_normed;  ///< [T, H] input of q/k/v
+  at::Tensor input_rstd;    ///< [T]
+  at::Tensor input_unit;    ///< [T, H] only with keep_input_norm
+  at::Tensor qkv;           ///< [T, (Hq + 2 Hk) D] after norm and rotation
+  at::Tensor qk_rstd;       ///< [T, Hq + Hk]
+  at::Tensor qk_unit;       ///< [T, (Hq + Hk) D] only with keep_qk_norm
+  at::Tensor attention;     ///< [T, Hq D]
+  at::Tensor lse;           ///< [Hq T]
+  at::Tensor post_normed;   ///< [T, H] input of gate/up
+  at::Tensor post_rstd;     ///< [T]
+  at::Tensor post_unit;     ///< [T, H] only with keep_post_norm
+  at::Tensor gate_up;       ///< [T, 2 F]; the backward pass overwrites it
+  /// [T, R] adapters' inner activations; in the extended form of kernels/lora_linear.h those of
+  /// q/k/v and gate/up lie behind the rows of their input, and the rows of gate_up have room behind
+  /// them as well.
+  at::Tensor s_qkv, s_o, s_gate_up, s_down;
 };
 
 /// One decoder layer over packed rows. The residual stream arrives as x [T, H] and `delta` [T, H],
@@ -84,8 +92,10 @@ void decoder_layer_forward(const LayerParameters& layer, const LayerContext& con
                            kernels::Arena& scratch);
 
 /// Turns dx [T, H], the gradient of the layer's result, into the gradient of its input, in place,
-/// and adds to the gradients of adapters and weights. With `input_gradient` false (first layer,
-/// frozen base) the last part is left out and dx is undefined afterwards. The tape is used up.
+/// and adds to the gradients of adapters and weights. In the extended form the rows of dx should
+/// have room behind them for what the adapters of `o` and `down` need (gradient_spare). With
+/// `input_gradient` false (first layer, frozen base) the last part is left out and dx is undefined
+/// afterwards. The tape is used up.
 void decoder_layer_backward(const LayerParameters& layer, const LayerContext& context,
                             const at::Tensor& dx, LayerTape& tape, bool input_gradient,
                             kernels::Arena& scratch);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/trace.h"
 #include "kernels/embedding.h"
+#include "kernels/padded_rows.h"
 #include "model/qwen3_model.h"
 
 namespace weft::model {
@@ -57,9 +58,11 @@ LayerPass Qwen3Model::begin_pass(const PackedBatch& batch, const StepKey& key) {
   pass.context.micro_batch = key.micro_batch;
   pass.tapes.resize(weights_.layers.size());
   pass.inputs.resize(weights_.layers.size());
-  for (at::Tensor* rows : {&pass.x, &pass.delta, &pass.dx}) {
+  for (at::Tensor* rows : {&pass.x, &pass.delta}) {
     *rows = scratch_.take({batch.size(), config_.hidden_size}, dtype());
   }
+  pass.dx = kernels::take_padded_rows(scratch_, batch.size(), config_.hidden_size,
+                                      gradient_spare(adapters_), dtype());
   return pass;
 }
 

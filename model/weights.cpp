@@ -126,8 +126,27 @@ Weights make_weights(const Qwen3Config& config, const MakeTensor& make) {
   return weights;
 }
 
+namespace {
+
+// Puts `matrix` into a buffer with `spare` rows and columns more, before it has values.
+void extend(at::Tensor& matrix, std::int64_t spare, at::Tensor& extended) {
+  if (spare == 0) {
+    return;
+  }
+  const std::int64_t out = matrix.size(0);
+  const std::int64_t in = matrix.size(1);
+  const at::TensorOptions options = matrix.options();
+  matrix.reset();
+  extended = at::empty({out + spare, in + spare}, options);
+  extended.narrow(0, out, spare).zero_();
+  extended.narrow(1, in, spare).zero_();
+  matrix = extended.narrow(0, 0, out).narrow(1, 0, in);
+}
+
+}  // namespace
+
 Weights allocate_weights(const Qwen3Config& config, at::ScalarType dtype, c10::Device device,
-                         bool fp8) {
+                         bool fp8, const std::vector<LayerSpare>& spare) {
   const at::TensorOptions options = at::TensorOptions(dtype).device(device);
   Weights weights = make_weights(
       config, [&](const std::string& name, const std::vector<std::int64_t>& shape, bool) {
@@ -145,31 +164,42 @@ Weights allocate_weights(const Qwen3Config& config, at::ScalarType dtype, c10::D
       layer.down_scales = scales_of(layer.down);
     }
   }
+  for (std::size_t i = 0; i < spare.size(); ++i) {
+    LayerWeights& layer = weights.layers.at(i);
+    extend(layer.qkv, spare[i].qkv, layer.qkv_extended);
+    extend(layer.o, spare[i].o, layer.o_extended);
+    extend(layer.gate_up, spare[i].gate_up, layer.gate_up_extended);
+    extend(layer.down, spare[i].down, layer.down_extended);
+  }
   return weights;
 }
 
 std::int64_t weight_bytes(const Weights& weights) {
   std::size_t bytes = weights.embed.nbytes() + weights.final_norm.nbytes();
   bytes += weights.head.is_same(weights.embed) ? 0 : weights.head.nbytes();
+  const auto whole = [](const at::Tensor& matrix, const at::Tensor& extended) {
+    return extended.defined() ? extended : matrix;
+  };
   for (const LayerWeights& layer : weights.layers) {
     for (const at::Tensor& tensor :
-         {layer.input_norm, layer.qkv, layer.q_norm, layer.k_norm, layer.o, layer.post_norm,
-          layer.gate_up, layer.down, layer.qkv_scales, layer.o_scales, layer.gate_up_scales,
-          layer.down_scales}) {
+         {layer.input_norm, layer.q_norm, layer.k_norm, layer.post_norm,
+          whole(layer.qkv, layer.qkv_extended), whole(layer.o, layer.o_extended),
+          whole(layer.gate_up, layer.gate_up_extended), whole(layer.down, layer.down_extended),
+          layer.qkv_scales, layer.o_scales, layer.gate_up_scales, layer.down_scales}) {
       bytes += tensor.defined() ? tensor.nbytes() : 0;
     }
   }
   return static_cast<std::int64_t>(bytes);
 }
 
-// Reads straight into `out` where that is on the host, else through a host piece.
+// Reads straight into `out` where that is whole and on the host, else through a host piece.
 void load_elements(const CheckpointReader& reader, const std::string& name,
                    const std::vector<std::int64_t>& shape, std::int64_t first,
                    const at::Tensor& out, bool check_finite) {
   const DType dtype = file_dtype(out.scalar_type());
   reader.expect(name, shape);
-  const at::Tensor host =
-      out.is_cpu() ? out : at::empty(out.sizes(), out.options().device(at::kCPU));
+  const bool direct = out.is_cpu() && out.is_contiguous();
+  const at::Tensor host = direct ? out : at::empty(out.sizes(), out.options().device(at::kCPU));
   const auto begin = static_cast<std::uint64_t>(first);
   const auto size = static_cast<std::uint64_t>(host.numel());
   auto* bytes = static_cast<std::byte*>(host.data_ptr());
@@ -178,7 +208,7 @@ void load_elements(const CheckpointReader& reader, const std::string& name,
     read_piece(reader, name, begin + done, dtype,
                {bytes + done * dtype_bytes(dtype), count * dtype_bytes(dtype)}, check_finite);
   }
-  if (!out.is_cpu()) {
+  if (!direct) {
     out.copy_(host);
   }
 }

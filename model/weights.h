@@ -25,6 +25,17 @@ struct LayerWeights {
   /// Of the rows of each matrix, [rows] fp32, where the matrices are 8-bit floats (kernels/fp8.h);
   /// else undefined.
   at::Tensor qkv_scales, o_scales, gate_up_scales, down_scales;
+  /// The buffers that the matrices are views of, with rows below and columns beside them for
+  /// adapters (kernels::LoraGroup::extended); undefined where there are none.
+  at::Tensor qkv_extended, o_extended, gate_up_extended, down_extended;
+};
+
+/// Rows and columns that the matrices of a layer have beside them.
+struct LayerSpare {
+  std::int64_t qkv = 0;
+  std::int64_t o = 0;
+  std::int64_t gate_up = 0;
+  std::int64_t down = 0;
 };
 
 /// A whole model's weights. With tied embeddings `head` is the same tensor as `embed`. Also used
@@ -56,11 +67,13 @@ using MakeTensor = std::function<at::Tensor(const std::string& name,
 [[nodiscard]] Weights make_weights(const Qwen3Config& config, const MakeTensor& make);
 
 /// Uninitialised weights. With `fp8` the matrices of the layers are 8-bit floats; embeddings, head
-/// and norms are of `dtype` all the same.
+/// and norms are of `dtype` all the same. With `spare`, one for each layer, which is for matrices
+/// of `dtype`, each matrix is in an extended buffer, zero beside it.
 [[nodiscard]] Weights allocate_weights(const Qwen3Config& config, at::ScalarType dtype,
-                                       c10::Device device, bool fp8 = false);
+                                       c10::Device device, bool fp8 = false,
+                                       const std::vector<LayerSpare>& spare = {});
 
-/// Bytes that they take; tied embeddings count once.
+/// Bytes that they take, with what is beside matrices; tied embeddings count once.
 [[nodiscard]] std::int64_t weight_bytes(const Weights& weights);
 
 /// Fills `weights` from a checkpoint folder, converting to their dtype piece by piece, to 8-bit
@@ -70,7 +83,7 @@ using MakeTensor = std::function<at::Tensor(const std::string& name,
 void load_weights(const CheckpointReader& reader, const Qwen3Config& config, const Weights& weights,
                   bool check_finite = true);
 
-/// Fills `out`, contiguous, with the elements from number `first` on of the tensor of that name,
+/// Fills `out` with the elements from number `first` on of the tensor of that name,
 /// whose shape must be `shape`. Errors as above.
 void load_elements(const CheckpointReader& reader, const std::string& name,
                    const std::vector<std::int64_t>& shape, std::int64_t first,

@@ -39,18 +39,24 @@ struct Form {
   bool fp8 = false;
   bool graphs = false;
   double dropout = 0.1;
+  bool extended = false;  // base and adapters in one product
 };
 
 Outcome train(const std::string& name, const std::map<std::string, at::Tensor>& expected,
               at::ScalarType dtype, c10::Device device, const Form& form = {}) {
-  model::Qwen3Model model = test::load_model(name, dtype, device, form.fp8);
   adapters::PeftConfig peft;
   peft.rank = 8;
   peft.alpha = 16;
   peft.dropout = form.dropout;
   peft.target_modules = {"all"};
-  adapters::LoraAdapters adapters(model.config(), peft, dtype, device);
+  adapters::LoraAdapters adapters(test::model_config(name), peft, dtype, device);
   adapters.initialise(3);
+  model::Qwen3Model model =
+      test::load_model(name, dtype, device, form.fp8,
+                       form.extended ? adapters.spare() : std::vector<model::LayerSpare>());
+  if (form.extended) {
+    adapters.place_in(model.weights());
+  }
   model.set_adapters(adapters.layers());
   model.set_recompute(form.recompute);
   if (form.graphs) {
@@ -141,6 +147,24 @@ TEST_P(GpuModel, PassesLaunchedFromARecordingGiveTheSameBits) {
       EXPECT_TRUE(plain.values.equal(recorded.values));
     }
   }
+}
+
+TEST_P(GpuModel, TrainsInTheExtendedFormAsInThePlainOne) {
+  const Form plain{.dropout = 0.0};
+  const Form extended{.dropout = 0.0, .extended = true};
+  const Outcome cpu = train(GetParam(), expected_, at::kFloat, at::kCPU, plain);
+  const Outcome fp32 = train(GetParam(), expected_, at::kFloat, at::kCUDA, extended);
+  const Outcome bf16 = train(GetParam(), expected_, at::kBFloat16, at::kCUDA, extended);
+  for (std::size_t i = 0; i < cpu.losses.size(); ++i) {
+    EXPECT_NEAR(fp32.losses[i], cpu.losses[i], 1e-4 * cpu.losses[i]) << "step " << i;
+    EXPECT_NEAR(bf16.losses[i], cpu.losses[i], 0.01 * cpu.losses[i]) << "step " << i;
+  }
+  EXPECT_LT(relative_error(fp32.values, cpu.values), 1e-3);
+  const Outcome again = train(GetParam(), expected_, at::kBFloat16, at::kCUDA, extended);
+  EXPECT_TRUE(bf16.values.equal(again.values));
+  const Outcome recorded = train(GetParam(), expected_, at::kBFloat16, at::kCUDA,
+                                 {.graphs = true, .dropout = 0.0, .extended = true});
+  EXPECT_TRUE(bf16.values.equal(recorded.values));
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, GpuModel, ::testing::ValuesIn(test::model_fixtures()),

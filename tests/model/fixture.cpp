@@ -61,12 +61,16 @@ std::map<std::string, at::Tensor> read_tensors(const fs::path& path) {
   return tensors;
 }
 
+model::Qwen3Config model_config(const std::string& name) {
+  return model::read_qwen3_config(posix_file_system(), fixture_folder() / "model" / name);
+}
+
 model::Qwen3Model load_model(const std::string& name, at::ScalarType dtype, c10::Device device,
-                             bool fp8) {
-  const fs::path folder = fixture_folder() / "model" / name;
-  const model::Qwen3Config config = model::read_qwen3_config(posix_file_system(), folder);
-  const auto reader = model::CheckpointReader::open(posix_file_system(), folder);
-  model::Weights weights = model::allocate_weights(config, dtype, device, fp8);
+                             bool fp8, const std::vector<model::LayerSpare>& spare) {
+  const model::Qwen3Config config = model_config(name);
+  const auto reader =
+      model::CheckpointReader::open(posix_file_system(), fixture_folder() / "model" / name);
+  model::Weights weights = model::allocate_weights(config, dtype, device, fp8, spare);
   model::load_weights(reader, config, weights);
   return model::Qwen3Model(config, std::move(weights));
 }

@@ -20,10 +20,14 @@ namespace weft::test {
 /// All tensors of a safetensors file.
 [[nodiscard]] std::map<std::string, at::Tensor> read_tensors(const fs::path& path);
 
-/// A model of tests/fixtures/model, its weights held as `dtype`, with `fp8` those of its layers'
-/// matrices as 8-bit floats.
+/// The config of a model of tests/fixtures/model.
+[[nodiscard]] model::Qwen3Config model_config(const std::string& name);
+
+/// The model, its weights held as `dtype`, with `fp8` those of its layers' matrices as 8-bit
+/// floats, or with `spare` beside each matrix.
 [[nodiscard]] model::Qwen3Model load_model(const std::string& name, at::ScalarType dtype,
-                                           c10::Device device = at::kCPU, bool fp8 = false);
+                                           c10::Device device = at::kCPU, bool fp8 = false,
+                                           const std::vector<model::LayerSpare>& spare = {});
 
 /// The packed input that the fixture's numbers belong to.
 [[nodiscard]] model::PackedBatch fixture_batch(const std::map<std::string, at::Tensor>& expected,
