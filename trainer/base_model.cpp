@@ -11,17 +11,17 @@
 namespace weft::trainer {
 
 BaseModel load_base_model(FileSystem& files, const fs::path& folder, at::ScalarType dtype,
-                          c10::Device device, const BaseSharing& sharing, bool fp8) {
+                          c10::Device device, const BaseSharing& sharing, const BaseForm& form) {
   BaseModel base;
   base.config = model::read_qwen3_config(files, folder);
   if (device.is_meta()) {
-    base.weights = model::allocate_weights(base.config, dtype, device, fp8);
+    base.weights = model::allocate_weights(base.config, dtype, device, form.fp8, form.spare);
     return base;
   }
   const auto reader = model::CheckpointReader::open(files, folder);
   const bool shared = sharing.count() > 1;
   base.weights = shared ? model::allocate_without_matrices(base.config, dtype, device)
-                        : model::allocate_weights(base.config, dtype, device, fp8);
+                        : model::allocate_weights(base.config, dtype, device, form.fp8, form.spare);
   model::load_weights(reader, base.config, base.weights);
   if (shared) {
     base.layers = std::make_shared<SharedBase>(reader, base.config, base.weights, sharing);

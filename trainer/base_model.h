@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/file_system.h"
 #include "data/tokenizer.h"
@@ -13,9 +14,15 @@
 
 namespace weft::trainer {
 
-/// A model folder read into weights of the given type on the given device, with `fp8` the layers'
-/// matrices as 8-bit floats (kernels/fp8.h), which is for a base that is not shared; on the meta
-/// device only its configuration is read. Where the base is shared among ranks, `layers` lends the
+/// How a base that is not shared is held: its layers' matrices as 8-bit floats (kernels/fp8.h), or
+/// with room for adapters beside each (model::allocate_weights).
+struct BaseForm {
+  bool fp8 = false;
+  std::vector<model::LayerSpare> spare;
+};
+
+/// A model folder read into weights of the given type on the given device; on the meta device only
+/// its configuration is read. Where the base is shared among ranks, `layers` lends the
 /// matrices of the layers, which are undefined in `weights`.
 struct BaseModel {
   model::Qwen3Config config;
@@ -24,7 +31,7 @@ struct BaseModel {
 };
 [[nodiscard]] BaseModel load_base_model(FileSystem& files, const fs::path& folder,
                                         at::ScalarType dtype, c10::Device device,
-                                        const BaseSharing& sharing = {}, bool fp8 = false);
+                                        const BaseSharing& sharing = {}, const BaseForm& form = {});
 
 /// The folder's tokenizer, or one that knows ids alone where it has none.
 [[nodiscard]] std::unique_ptr<data::Tokenizer> load_model_tokenizer(FileSystem& files,

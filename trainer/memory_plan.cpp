@@ -42,8 +42,9 @@ std::int64_t trained_bytes(Trainable& trainable, const RunConfig& config, at::Sc
                            c10::DeviceType device) {
   const at::Tensor& values = trainable.parameters().values();
   const auto master = static_cast<std::int64_t>(values.nbytes());
-  // A full run's copies in the compute type are the weights.
-  const bool copies = !trainable.trains_weights() && values.scalar_type() != dtype;
+  // A full run's copies in the compute type are the weights; in the extended form they are in them.
+  const bool copies =
+      !trainable.trains_weights() && !config.extended_lora() && values.scalar_type() != dtype;
   // What a checkpoint is written from meanwhile is on the host.
   const bool staged = device == at::kCPU && config.async_save && config.save_strategy != "no" &&
                       !trainable.trains_weights();

@@ -70,6 +70,7 @@ struct RunConfig {
   double lora_dropout = 0;
   std::vector<std::string> lora_target = lora_target_names();  ///< in that order
   bool use_rslora = false;
+  std::string lora_gemm = "plain";  ///< plain | extended
 
   // Device.
   std::string dtype = "auto";       ///< auto | bf16 | fp32
@@ -122,6 +123,7 @@ struct RunConfig {
   [[nodiscard]] std::string to_yaml() const;
 
   [[nodiscard]] bool fp8_base() const { return base_dtype == "fp8"; }
+  [[nodiscard]] bool extended_lora() const { return lora_gemm == "extended"; }
   [[nodiscard]] bool has_evaluation_data() const { return !eval_datasets.empty() || val_size; }
 };
 

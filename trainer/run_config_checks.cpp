@@ -108,6 +108,35 @@ void check_graphs(const RunConfig& c, Lines& problems) {
   }
 }
 
+/// What has no room for adapters beside a matrix, or cannot multiply by both at once.
+void check_extended(const RunConfig& c, Lines& problems) {
+  if (!c.extended_lora()) {
+    return;
+  }
+  const auto refuse = [&](const std::string& why) {
+    problems.push_back("lora_gemm: extended " + why + "; set lora_gemm: plain");
+  };
+  if (c.finetuning_type == "full") {
+    refuse("puts adapters beside frozen matrices, and finetuning_type: full has neither");
+    return;
+  }
+  if (c.lora_dropout > 0) {
+    refuse(
+        fmt::format("multiplies by all adapters of a matrix at once, and lora_dropout: {} has a "
+                    "mask for each",
+                    c.lora_dropout));
+  }
+  if (c.fp8_base()) {
+    refuse("has matrix and adapters in one type, and base_dtype: fp8 has 8 bits for the matrix");
+  }
+  if (c.shard_base != "none") {
+    refuse(
+        fmt::format("needs a matrix that stays where it is, and shard_base: {} gathers it anew "
+                    "in each pass",
+                    c.shard_base));
+  }
+}
+
 void check_adapter(const RunConfig& c, Lines& problems, Lines& notes) {
   if (c.fp8_base() && c.shard_base != "none") {
     problems.push_back(fmt::format(
@@ -258,6 +287,7 @@ void check_run_config(const RunConfig& config, std::vector<std::string>& problem
   check_schedule_values(config, problems);
   check_adapter(config, problems, notes);
   check_graphs(config, problems);
+  check_extended(config, problems);
   check_weights(config, problems);
   check_split(config, problems);
   check_evaluation(config, problems);

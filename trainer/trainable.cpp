@@ -17,9 +17,12 @@ namespace {
 
 class LoraTrainable final : public Trainable {
  public:
-  LoraTrainable(BaseModel base, adapters::LoraAdapters adapters)
+  LoraTrainable(BaseModel base, adapters::LoraAdapters adapters, bool extended)
       : adapters_(std::move(adapters)),
         model_(base.config, std::move(base.weights), std::move(base.layers)) {
+    if (extended) {
+      adapters_.place_in(model_.weights());
+    }
     model_.set_adapters(adapters_.layers());
   }
 
@@ -133,6 +136,24 @@ adapters::PeftConfig peft_config(const RunConfig& config) {
   return peft;
 }
 
+// New ones with their start, or those of a folder.
+adapters::LoraAdapters make_adapters(FileSystem& files, const RunConfig& config,
+                                     at::ScalarType dtype, c10::Device device) {
+  const model::Qwen3Config shape = model::read_qwen3_config(files, config.model_name_or_path);
+  if (config.adapter_name_or_path.empty()) {
+    adapters::LoraAdapters adapters(shape, peft_config(config), dtype, device);
+    if (!device.is_meta()) {
+      adapters.initialise(static_cast<std::uint64_t>(config.seed));
+    }
+    return adapters;
+  }
+  adapters::LoraAdapters adapters = adapters::read_peft_adapter(
+      files, find_adapter_folder(files, config.adapter_name_or_path), shape, dtype, device);
+  adapters.peft().dropout = config.lora_dropout;
+  adapters.peft().base_model_name_or_path = config.model_name_or_path;
+  return adapters;
+}
+
 }  // namespace
 
 std::unique_ptr<Trainable> make_trainable(FileSystem& files, const RunConfig& config,
@@ -142,19 +163,12 @@ std::unique_ptr<Trainable> make_trainable(FileSystem& files, const RunConfig& co
   if (config.finetuning_type == "full") {
     return std::make_unique<FullTrainable>(files, folder, dtype, device);
   }
-  BaseModel base = load_base_model(files, folder, dtype, device, sharing, config.fp8_base());
-  if (config.adapter_name_or_path.empty()) {
-    adapters::LoraAdapters adapters(base.config, peft_config(config), dtype, device);
-    if (!device.is_meta()) {
-      adapters.initialise(static_cast<std::uint64_t>(config.seed));
-    }
-    return std::make_unique<LoraTrainable>(std::move(base), std::move(adapters));
-  }
-  adapters::LoraAdapters adapters = adapters::read_peft_adapter(
-      files, find_adapter_folder(files, config.adapter_name_or_path), base.config, dtype, device);
-  adapters.peft().dropout = config.lora_dropout;
-  adapters.peft().base_model_name_or_path = config.model_name_or_path;
-  return std::make_unique<LoraTrainable>(std::move(base), std::move(adapters));
+  adapters::LoraAdapters adapters = make_adapters(files, config, dtype, device);
+  const bool extended = config.extended_lora();
+  BaseModel base = load_base_model(
+      files, folder, dtype, device, sharing,
+      {config.fp8_base(), extended ? adapters.spare() : std::vector<model::LayerSpare>()});
+  return std::make_unique<LoraTrainable>(std::move(base), std::move(adapters), extended);
 }
 
 }  // namespace weft::trainer

@@ -260,6 +260,17 @@ TEST(RunConfigErrors, AdapterWithFullFineTuning) {
               AllOf(HasSubstr("adapter_name_or_path"), HasSubstr("merge it into the base first")));
 }
 
+TEST(RunConfigErrors, ExtendedAdaptersWhereTheyCanNotBe) {
+  const auto with = [](const std::string& line) { return message("lora_gemm: extended\n" + line); };
+  EXPECT_THAT(with("lora_dropout: 0.1"),
+              HasSubstr("lora_gemm: extended multiplies by all adapters of a matrix at once, and "
+                        "lora_dropout: 0.1 has a mask for each; set lora_gemm: plain"));
+  EXPECT_THAT(with("base_dtype: fp8"), HasSubstr("base_dtype: fp8 has 8 bits for the matrix"));
+  EXPECT_THAT(with("shard_base: node"), HasSubstr("shard_base: node gathers it anew"));
+  EXPECT_THAT(with("finetuning_type: full"), HasSubstr("finetuning_type: full has neither"));
+  EXPECT_THAT(message("lora_gemm: fused"), HasSubstr("lora_gemm"));
+}
+
 TEST(RunConfigErrors, EvaluationWithoutData) {
   EXPECT_THAT(message("eval_strategy: steps"),
               HasSubstr("eval_strategy: steps needs eval_datasets"));
