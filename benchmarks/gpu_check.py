@@ -144,19 +144,24 @@ def step(runner, size, program, tokens, limit, *variant):
 
 
 def benchmark(runner, size):
-    own = next((r for t in PEER_TOKENS if (r := step(runner, size, "weft", t, 60))), None)
+    fit = ((t, r) for t in PEER_TOKENS if (r := step(runner, size, "weft", t, 60)))
+    tokens, own = next(fit, (0, None))
     if own is None:
         return "failed", "weft has no timing", {}
+    extended = step(runner, size, "weft", tokens, 60, "--lora-gemm", "extended")
     peers = {tokens: r for tokens in PEER_TOKENS if (r := step(runner, size, "peer", tokens, 60))}
-    details = {"weft": own, "peers": peers}
+    details = {"weft": own, "weft_extended": extended, "peers": peers}
     speed = own["tokens_per_second"]
-    if not peers:
-        return "passed", f"{speed:.0f} tokens/s; the peer has no timing", details
-    best = max(r["tokens_per_second"] for r in peers.values())
-    summary = f"{speed:.0f} tokens/s, {speed / best:.2f}x the peer's best"
-    same = next((r for t, r in peers.items() if t == own.get("tokens", PEER_TOKENS[0])), None)
-    if same:
-        summary += f"; memory {own['peak_bytes'] / same['peak_bytes']:.2f}x at equal tokens"
+    summary = f"{speed:.0f} tokens/s, "
+    if peers:
+        best = max(r["tokens_per_second"] for r in peers.values())
+        summary += f"{speed / best:.2f}x the peer's best"
+    else:
+        summary += "the peer has no timing"
+    if tokens in peers:
+        summary += f"; memory {own['peak_bytes'] / peers[tokens]['peak_bytes']:.2f}x at equal tokens"
+    summary += (f"; lora_gemm: extended {extended['tokens_per_second'] / speed:.2f}x plain" if extended else
+                "; lora_gemm: extended has no timing")
     return "passed", summary, details
 
 

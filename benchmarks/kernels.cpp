@@ -1,7 +1,7 @@
 // Every operator of a training step alone, at the sizes of a Qwen3 model: microseconds, bytes and
 // FLOPs by its own account (kernels/work_log.h), and the percent of what this machine's memory and
-// products are measured to do in the same run. And a LoRA projection in two forms: two products
-// added, or one over rows and columns extended by the adapter.
+// products are measured to do in the same run. And a LoRA projection in its two forms: the
+// adapters' part added by products of its own, or all in one over extended rows and columns.
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
@@ -26,6 +26,8 @@
 #include "kernels/dropout.h"
 #include "kernels/embedding.h"
 #include "kernels/gemm.h"
+#include "kernels/lora_linear.h"
+#include "kernels/padded_rows.h"
 #include "kernels/qk_norm_rope.h"
 #include "kernels/rms_norm.h"
 #include "kernels/swiglu.h"
@@ -114,7 +116,7 @@ class Bench {
         2.0 * kSide * kSide * kSide / time([&] { kernels::gemm(out, a, b.t(), scratch_); });
   }
 
-  void measure(const char* name, const Body& body) {
+  void measure(const std::string& name, const Body& body) {
     double flops = 0;
     double bytes = 0;
     {
@@ -219,23 +221,49 @@ class Bench {
     measure("gradient norm", [&] { (void)kernels::sum_of_squares(gradient); });
   }
 
-  // Forward of one projection: what the extended form saves is to read and write y again.
+  // gate and up, each with half of the rank.
   void lora_forms() {
-    const std::int64_t in = config_.hidden_size;
-    const std::int64_t out = 2 * config_.intermediate_size;
-    const at::Tensor extended_x = random({options_.tokens, in + options_.rank});
-    const at::Tensor extended_w = random({out, in + options_.rank});
-    const at::Tensor x = extended_x.narrow(1, 0, in).contiguous();
-    const at::Tensor s = extended_x.narrow(1, in, options_.rank).contiguous();
-    const at::Tensor w = extended_w.narrow(1, 0, in).contiguous();
-    const at::Tensor b = extended_w.narrow(1, in, options_.rank).contiguous();
-    const at::Tensor y = random({options_.tokens, out});
-    measure("LoRA gate/up, two products", [&] {
-      kernels::gemm(y, x, w.t(), scratch_);
-      kernels::gemm(y, s, b.t(), scratch_, /*accumulate=*/true);
+    for (const bool extended : {false, true}) {
+      const std::int64_t in = config_.hidden_size;
+      const std::int64_t ffn = config_.intermediate_size;
+      const std::int64_t half = options_.rank / 2;
+      const std::int64_t spare = extended ? kernels::lora_spare(2 * half, dtype_) : 0;
+      const at::Tensor all = at::zeros({2 * ffn + spare, in + spare}, random({1}).options());
+      const at::Tensor w = all.narrow(0, 0, 2 * ffn).narrow(1, 0, in);
+      w.copy_(random({2 * ffn, in}));
+      kernels::LoraGroup lora;
+      lora.a =
+          extended ? all.narrow(0, 2 * ffn, 2 * half).narrow(1, 0, in) : random({2 * half, in});
+      for (const std::int64_t part : {0, 1}) {
+        const at::Tensor b = extended
+                                 ? all.narrow(0, part * ffn, ffn).narrow(1, in + part * half, half)
+                                 : random({ffn, half});
+        lora.slices.push_back({part * ffn, b, at::Tensor(), 1.0});
+      }
+      lora.extended = extended ? all : at::Tensor();
+      time_form(extended ? "one extended product" : "a product for the adapters", lora, w);
+    }
+  }
+
+  void time_form(const std::string& form, const kernels::LoraGroup& lora, const at::Tensor& w) {
+    const auto rows = [&](std::int64_t width) {
+      const at::Tensor all = random({options_.tokens, width + lora.spare()});
+      return all.narrow(1, 0, width);
+    };
+    const auto inner = [&](const at::Tensor& of) {
+      return lora.spare() > 0 ? kernels::behind(of, lora.spare())
+                              : random({options_.tokens, lora.columns()});
+    };
+    const at::Tensor x = rows(w.size(1));
+    const at::Tensor y = rows(w.size(0));
+    const at::Tensor dx = random(x.sizes());
+    const at::Tensor s = inner(x);
+    const at::Tensor ds = inner(y);
+    measure("LoRA gate/up, " + form, [&] {
+      kernels::lora_linear_forward(x, w, lora, y, s, /*training=*/true, {}, scratch_);
     });
-    measure("LoRA gate/up, one extended product",
-            [&] { kernels::gemm(y, extended_x, extended_w.t(), scratch_); });
+    measure("LoRA gate/up backward, " + form,
+            [&] { kernels::lora_linear_backward_input(y, w, lora, s, ds, dx, {}, scratch_); });
   }
 
   Options options_;

@@ -57,6 +57,7 @@ struct Options {
   std::int64_t rank = 16;
   bool recompute = false;
   bool fp8 = false;
+  std::string lora_gemm = "plain";
   std::string out;
 };
 
@@ -71,13 +72,19 @@ struct Line {
 };
 
 std::vector<kernels::Work> work_of_step(const model::Qwen3Config& config, const Options& options) {
-  model::Qwen3Model model(config,
-                          model::allocate_weights(config, at::kBFloat16, at::kMeta, options.fp8));
   adapters::PeftConfig peft;
   peft.rank = options.rank;
   peft.alpha = static_cast<double>(options.rank);
   peft.target_modules = {"all"};
   adapters::LoraAdapters adapters(config, peft, at::kBFloat16, at::kMeta);
+  const bool extended = options.lora_gemm == "extended";
+  model::Qwen3Model model(
+      config,
+      model::allocate_weights(config, at::kBFloat16, at::kMeta, options.fp8,
+                              extended ? adapters.spare() : std::vector<model::LayerSpare>()));
+  if (extended) {
+    adapters.place_in(model.weights());
+  }
   model.set_adapters(adapters.layers());
   model.set_recompute(options.recompute);
   model.plan_for(at::kCUDA);
@@ -233,7 +240,10 @@ int main(int argc, char** argv) {
   app.add_option("--length", options.length, "tokens of each")->check(CLI::PositiveNumber);
   app.add_option("--rank", options.rank, "of the adapters, on all seven projections");
   app.add_flag("--recompute", options.recompute, "as with gradient_checkpointing: true");
-  app.add_flag("--fp8", options.fp8, "as with base_dtype: fp8");
+  auto* const fp8 = app.add_flag("--fp8", options.fp8, "as with base_dtype: fp8");
+  app.add_option("--lora-gemm", options.lora_gemm, "as in a run")
+      ->check(CLI::IsMember({"plain", "extended"}))
+      ->excludes(fp8);
   app.add_option("--out", options.out, "writes OUT.json as well");
   CLI11_PARSE(app, argc, argv);
   Json reports = Json::array();

@@ -42,6 +42,7 @@ struct Options {
   bool recompute = false;
   bool fp8 = false;
   bool graphs = false;
+  std::string lora_gemm = "plain";
   model::Qwen3Config config;
 };
 
@@ -90,9 +91,10 @@ double gemm_rate(const Options& options) {
   return flops / seconds / 1e9;
 }
 
-model::Weights random_weights(const Options& options, at::ScalarType dtype) {
-  const model::Weights weights =
-      model::allocate_weights(options.config, dtype, options.device, options.fp8);
+model::Weights random_weights(const Options& options, at::ScalarType dtype,
+                              const std::vector<model::LayerSpare>& spare) {
+  model::Weights weights =
+      model::allocate_weights(options.config, dtype, options.device, options.fp8, spare);
   for (const model::NamedWeight& named : model::named_weights(weights, options.config)) {
     if (named.scales.defined()) {
       const at::Tensor values =
@@ -142,7 +144,14 @@ struct Timing {
 Timing run_steps(const Options& options, at::ScalarType dtype) {
   adapters::LoraAdapters adapters(options.config, peft(options), dtype, options.device);
   adapters.initialise(1);
-  model::Qwen3Model model(options.config, random_weights(options, dtype));
+  const bool extended = options.lora_gemm == "extended";
+  model::Qwen3Model model(
+      options.config,
+      random_weights(options, dtype,
+                     extended ? adapters.spare() : std::vector<model::LayerSpare>()));
+  if (extended) {
+    adapters.place_in(model.weights());
+  }
   model.set_adapters(adapters.layers());
   model.set_recompute(options.recompute);
   if (options.graphs) {
@@ -199,6 +208,7 @@ void run(const Options& options) {
   const double rate = flops_of_step(options) / step / 1e9;
   const double gemm = (before + after) / 2;
   const Json result{{"program", "weft"},
+                    {"lora_gemm", options.lora_gemm},
                     {"tokens_per_second", static_cast<double>(options.tokens) / step},
                     {"step_seconds", step},
                     {"steps_seconds", timing.seconds},
@@ -247,8 +257,11 @@ int main(int argc, char** argv) {
   app.add_flag("--labelled-head", options.labelled_head);
   app.add_flag("--untied", untied);
   app.add_flag("--recompute", options.recompute);
-  app.add_flag("--fp8", options.fp8, "as with base_dtype: fp8");
+  auto* const fp8 = app.add_flag("--fp8", options.fp8, "as with base_dtype: fp8");
   app.add_flag("--graphs", options.graphs, "as with cuda_graphs: true");
+  app.add_option("--lora-gemm", options.lora_gemm, "as in a run")
+      ->check(CLI::IsMember({"plain", "extended"}))
+      ->excludes(fp8);
   CLI11_PARSE(app, argc, argv);
   options.config.tie_word_embeddings = !untied;
   try {
