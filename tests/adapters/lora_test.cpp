@@ -30,15 +30,22 @@ std::vector<std::string> lora_cases() {
   return cases;
 }
 
-class LoraTest : public ::testing::TestWithParam<std::string> {};
+// Of a model, and whether base and adapters are one product.
+class LoraTest : public ::testing::TestWithParam<std::tuple<std::string, bool>> {};
 
 TEST_P(LoraTest, LossAndGradientsOfEveryMatrixEqualPeft) {
-  const auto expected = test::read_tensors(lora_folder(GetParam()) / "expected.safetensors");
+  const auto& [name, extended] = GetParam();
+  const auto expected = test::read_tensors(lora_folder(name) / "expected.safetensors");
   const auto input =
-      test::read_tensors(test::fixture_folder() / "model" / GetParam() / "expected.safetensors");
-  model::Qwen3Model model = test::load_model(GetParam(), at::kFloat);
-  auto adapters = adapters::read_peft_adapter(posix_file_system(), lora_folder(GetParam()),
-                                              model.config(), at::kFloat, at::kCPU);
+      test::read_tensors(test::fixture_folder() / "model" / name / "expected.safetensors");
+  auto adapters = adapters::read_peft_adapter(posix_file_system(), lora_folder(name),
+                                              test::model_config(name), at::kFloat, at::kCPU);
+  model::Qwen3Model model =
+      test::load_model(name, at::kFloat, at::kCPU, /*fp8=*/false,
+                       extended ? adapters.spare() : std::vector<model::LayerSpare>());
+  if (extended) {
+    adapters.place_in(model.weights());
+  }
   model.set_adapters(adapters.layers());
   const auto batch = test::fixture_batch(input, model.config().vocab_size);
   EXPECT_LT(relative_error(test::all_logits(model, batch), expected.at("logits")), 1e-5);
@@ -56,8 +63,12 @@ TEST_P(LoraTest, LossAndGradientsOfEveryMatrixEqualPeft) {
   EXPECT_GT(compared, 0U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, LoraTest, ::testing::ValuesIn(lora_cases()),
-                         [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Fixtures, LoraTest,
+                         ::testing::Combine(::testing::ValuesIn(lora_cases()), ::testing::Bool()),
+                         [](const auto& info) {
+                           return std::get<0>(info.param) +
+                                  (std::get<1>(info.param) ? "_extended" : "");
+                         });
 
 adapters::PeftConfig all_targets(std::int64_t rank) {
   adapters::PeftConfig peft;
