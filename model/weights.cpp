@@ -42,27 +42,6 @@ void read_piece(const CheckpointReader& reader, const std::string& name, std::ui
   }
 }
 
-// Quantised on the host, some rows at a time.
-void load_fp8(const CheckpointReader& reader, const NamedWeight& weight, bool check_finite) {
-  const at::IntArrayRef sizes = weight.view.sizes();
-  reader.expect(weight.name, {sizes.data(), sizes.size()});
-  const std::int64_t width = weight.view.size(1);
-  const std::int64_t step =
-      std::max<std::int64_t>(static_cast<std::int64_t>(kPieceElements) / width, 1);
-  kernels::Arena scratch{c10::Device(at::kCPU)};
-  for (std::int64_t row = 0; row < weight.view.size(0); row += step) {
-    const kernels::Arena::Scope scope(scratch);
-    const std::int64_t count = std::min(step, weight.view.size(0) - row);
-    const at::Tensor wide = scratch.take({count, width}, at::kFloat);
-    read_piece(reader, weight.name, static_cast<std::uint64_t>(row * width), DType::kFloat32,
-               {static_cast<std::byte*>(wide.data_ptr()), wide.nbytes()}, check_finite);
-    const kernels::Fp8Rows rows = kernels::take_fp8_rows(count, width, scratch);
-    kernels::quantize_rows(wide, {}, rows);
-    weight.view.narrow(0, row, count).copy_(rows.values);
-    weight.scales.narrow(0, row, count).copy_(rows.scales);
-  }
-}
-
 }  // namespace
 
 std::vector<NamedWeight> named_weights(const Weights& weights, const Qwen3Config& config) {
@@ -213,6 +192,27 @@ void load_elements(const CheckpointReader& reader, const std::string& name,
   }
 }
 
+// Quantised on the host, some rows at a time.
+void load_fp8_rows(const CheckpointReader& reader, const NamedWeight& weight, bool check_finite) {
+  const at::IntArrayRef sizes = weight.view.sizes();
+  reader.expect(weight.name, {sizes.data(), sizes.size()});
+  const std::int64_t width = weight.view.size(1);
+  const std::int64_t step =
+      std::max<std::int64_t>(static_cast<std::int64_t>(kPieceElements) / width, 1);
+  kernels::Arena scratch{c10::Device(at::kCPU)};
+  for (std::int64_t row = 0; row < weight.view.size(0); row += step) {
+    const kernels::Arena::Scope scope(scratch);
+    const std::int64_t count = std::min(step, weight.view.size(0) - row);
+    const at::Tensor wide = scratch.take({count, width}, at::kFloat);
+    read_piece(reader, weight.name, static_cast<std::uint64_t>(row * width), DType::kFloat32,
+               {static_cast<std::byte*>(wide.data_ptr()), wide.nbytes()}, check_finite);
+    const kernels::Fp8Rows rows = kernels::take_fp8_rows(count, width, scratch);
+    kernels::quantize_rows(wide, {}, rows);
+    weight.view.narrow(0, row, count).copy_(rows.values);
+    weight.scales.narrow(0, row, count).copy_(rows.scales);
+  }
+}
+
 void load_weights(const CheckpointReader& reader, const Qwen3Config& config, const Weights& weights,
                   bool check_finite) {
   std::vector<NamedWeight> named = named_weights(weights, config);
@@ -226,7 +226,7 @@ void load_weights(const CheckpointReader& reader, const Qwen3Config& config, con
   for (const NamedWeight& weight : named) {
     const at::IntArrayRef sizes = weight.view.sizes();
     if (weight.scales.defined()) {
-      load_fp8(reader, weight, check_finite);
+      load_fp8_rows(reader, weight, check_finite);
     } else {
       load_elements(reader, weight.name, {sizes.begin(), sizes.end()}, 0, weight.view,
                     check_finite);

@@ -89,4 +89,7 @@ void load_elements(const CheckpointReader& reader, const std::string& name,
                    const std::vector<std::int64_t>& shape, std::int64_t first,
                    const at::Tensor& out, bool check_finite);
 
+/// Fills a matrix of 8-bit floats and its scales from the tensor of that name. Errors as above.
+void load_fp8_rows(const CheckpointReader& reader, const NamedWeight& weight, bool check_finite);
+
 }  // namespace weft::model

@@ -24,7 +24,8 @@ BaseModel load_base_model(FileSystem& files, const fs::path& folder, at::ScalarT
                         : model::allocate_weights(base.config, dtype, device, form.fp8, form.spare);
   model::load_weights(reader, base.config, base.weights);
   if (shared) {
-    base.layers = std::make_shared<SharedBase>(reader, base.config, base.weights, sharing);
+    base.layers =
+        std::make_shared<SharedBase>(reader, base.config, base.weights, sharing, form.fp8);
   }
   return base;
 }

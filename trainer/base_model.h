@@ -14,8 +14,8 @@
 
 namespace weft::trainer {
 
-/// How a base that is not shared is held: its layers' matrices as 8-bit floats (kernels/fp8.h), or
-/// with room for adapters beside each (model::allocate_weights).
+/// How a base is held: its layers' matrices as 8-bit floats (kernels/fp8.h), or, where it is not
+/// shared, with room for adapters beside each (model::allocate_weights).
 struct BaseForm {
   bool fp8 = false;
   std::vector<model::LayerSpare> spare;

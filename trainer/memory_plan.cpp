@@ -52,11 +52,13 @@ std::int64_t trained_bytes(Trainable& trainable, const RunConfig& config, at::Sc
          (copies ? values.numel() * static_cast<std::int64_t>(c10::elementSize(dtype)) : 0);
 }
 
-std::int64_t base_bytes(Trainable& trainable, at::ScalarType dtype, std::int64_t base_shares) {
+std::int64_t base_bytes(Trainable& trainable, const RunConfig& config, at::ScalarType dtype,
+                        std::int64_t base_shares) {
   if (trainable.trains_weights() && dtype == at::kFloat) {
     return 0;  // they are the masters
   }
-  return base_shares > 1 ? model::shared_base_bytes(trainable.model().config(), dtype, base_shares)
+  return base_shares > 1 ? model::shared_base_bytes(trainable.model().config(), dtype, base_shares,
+                                                    config.fp8_base())
                          : model::weight_bytes(trainable.model().weights());
 }
 
@@ -76,7 +78,7 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
   const model::Qwen3Config& shape = model.config();
 
   MemoryPlan plan;
-  plan.weights = base_bytes(*trainable, dtype, batch.base_shares);
+  plan.weights = base_bytes(*trainable, config, dtype, batch.base_shares);
   plan.trained = trained_bytes(*trainable, config, dtype, device);
   const model::PackedBatch longest =
       longest_batch(batch.documents, config.max_length, shape.vocab_size);
@@ -139,7 +141,7 @@ MemoryChoice choose_memory(FileSystem& files, const RunConfig& config, at::Scala
          text_of(plan.weights + plan.trained), text_of(available));
   }
   if (plan.total() <= available) {
-    return {wanted, 0};
+    return {wanted, 0, available - plan.total()};
   }
   const bool may_recompute = wanted || config.gradient_checkpointing == "auto";
   if (may_recompute && !wanted) {
@@ -150,7 +152,7 @@ MemoryChoice choose_memory(FileSystem& files, const RunConfig& config, at::Scala
           "a micro-batch takes {} and {} are free: layers are computed again in the backward pass "
           "(gradient_checkpointing), which takes {}",
           text_of(plan.total()), text_of(available), text_of(recomputed.total()));
-      return {true, 0};
+      return {true, 0, available - recomputed.total()};
     }
   }
   const MemoryChoice choice =

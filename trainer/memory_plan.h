@@ -13,7 +13,8 @@ namespace weft::trainer {
 struct MemoryPlan {
   std::int64_t weights = 0;  ///< as the passes read them; nothing extra where they are masters
   std::int64_t trained =
-      0;  ///< fp32 masters, gradients, both moments, copies for the passes and to save
+      0;  ///< fp32 masters, gradients, both moments, copies for the passes and to save an adapter
+          ///< from (a full run makes one only where room is left)
   std::int64_t activations = 0;  ///< kept from the forward pass for the backward pass
   std::int64_t workspace = 0;    ///< temporaries: logits, gradients, attention, RoPE tables
 
@@ -41,6 +42,8 @@ struct MemoryChoice {
   /// Micro-batches of more tokens are run in pieces of whole documents; the gradients are the same.
   /// 0: there is no need.
   std::int64_t tokens_per_pass = 0;
+  /// Bytes that the run leaves of what it may take; 0: not known, or none.
+  std::int64_t left = 0;
 };
 
 /// What a run may take of the device: max_memory of the config, else what is free; 0: not known.

@@ -138,11 +138,6 @@ void check_extended(const RunConfig& c, Lines& problems) {
 }
 
 void check_adapter(const RunConfig& c, Lines& problems, Lines& notes) {
-  if (c.fp8_base() && c.shard_base != "none") {
-    problems.push_back(fmt::format(
-        "shard_base: {} spreads a base in dtype alone; set base_dtype: auto, or shard_base: none",
-        c.shard_base));
-  }
   if (c.finetuning_type != "full") {
     return;
   }

@@ -246,9 +246,11 @@ void add_saving_keys(Schema& schema, RunConfig& c) {
                     "When to save a checkpoint.");
   schema.add_int("save_steps", &c.save_steps, {1, kMany}, "Steps between two checkpoints.")
       .aliases = {"ckpt_every_steps"};
-  schema.add_bool("async_save", &c.async_save,
-                  "Write a checkpoint while training goes on, from a copy of adapter and moments. "
-                  "false, and with finetuning_type: full, training waits for it.");
+  schema.add_bool(
+      "async_save", &c.async_save,
+      "Write a checkpoint while training goes on, from a copy of what is trained and its "
+      "moments. Training waits for it with false, and with finetuning_type: full where "
+      "there is no memory for that copy.");
   schema
       .add_optional_int("save_total_limit", &c.save_total_limit, {1, 1e6},
                         "Checkpoints to keep; the newest and the best always stay. Not set: all.")

@@ -56,10 +56,10 @@ void make_passes(model::LayerSource* layers, model::PassKind kind, std::int64_t 
 }
 
 SharedBase::SharedBase(const model::CheckpointReader& reader, const model::Qwen3Config& config,
-                       const model::Weights& whole, BaseSharing sharing)
+                       const model::Weights& whole, BaseSharing sharing, bool fp8)
     : config_(config), norms_(whole.layers), sharing_(std::move(sharing)) {
-  const at::TensorOptions options = whole.embed.options();
-  cut_ = model::cut_layer(config_, whole.embed.scalar_type(), sharing_.count());
+  const at::TensorOptions options = whole.embed.options().dtype(at::kByte);
+  cut_ = model::cut_layer(config_, whole.embed.scalar_type(), sharing_.count(), fp8);
   shares_ = at::empty({config_.num_hidden_layers, cut_.share}, options);
   ProgressLine progress("loading this rank's share",
                         static_cast<std::uint64_t>(config_.num_hidden_layers), "layers");
@@ -70,7 +70,7 @@ SharedBase::SharedBase(const model::CheckpointReader& reader, const model::Qwen3
   }
   progress.finish();
   for (Slot& slot : slots_) {
-    slot.flat = at::empty({cut_.elements()}, options);
+    slot.flat = at::empty({cut_.bytes()}, options);
   }
 }
 
@@ -118,8 +118,7 @@ void SharedBase::wait_for(std::int64_t layer) {
     waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     fetching_ = -1;
     other.layer = layer;
-    other.weights =
-        model::view_layer(config_, cut_, other.flat, norms_[static_cast<std::size_t>(layer)]);
+    other.weights = model::view_layer(cut_, other.flat, norms_[static_cast<std::size_t>(layer)]);
   }
   current_ = 1 - current_;
 }

@@ -43,10 +43,11 @@ void make_passes(model::LayerSource* layers, model::PassKind kind, std::int64_t 
 /// and where the next one begins: 2 L - 4 in all, from the second pass on.
 class SharedBase final : public model::LayerSource {
  public:
-  /// Allocates and reads this rank's shares. `whole` holds what every rank has: the norms are taken
-  /// from there. Data Errors as model::load_weights, of this rank's part alone.
+  /// Allocates and reads this rank's shares, with `fp8` of 8-bit floats. `whole` holds what every
+  /// rank has: the norms are taken from there. Data Errors as model::load_weights, of this rank's
+  /// part alone.
   SharedBase(const model::CheckpointReader& reader, const model::Qwen3Config& config,
-             const model::Weights& whole, BaseSharing sharing);
+             const model::Weights& whole, BaseSharing sharing, bool fp8 = false);
 
   void begin(model::PassKind kind, std::int64_t passes) override;
   const model::LayerWeights& layer(std::int64_t index) override;
@@ -71,7 +72,7 @@ class SharedBase final : public model::LayerSource {
   std::vector<model::LayerWeights> norms_;
   BaseSharing sharing_;
   model::LayerShares cut_;
-  at::Tensor shares_;  ///< [L, share]
+  at::Tensor shares_;  ///< [L, share] bytes
   std::array<Slot, 2> slots_;
   std::size_t current_ = 0;     ///< the slot in use; the other is filled
   std::int64_t fetching_ = -1;  ///< the layer on its way into the other slot

@@ -93,13 +93,15 @@ void Trainer::load() {
   // Ranks that share this host's memory, or a GPU, share what is free.
   const std::int64_t sharers =
       device_->is_cuda() ? 1 : std::max(session_->launch().local_world_size, 1);
-  memory_ = choose_memory(files_, config_, dtype_, device_->type(),
+  RunConfig planned = config_;
+  planned.async_save = config_.async_save && session_->is_main();  // who writes makes the copy
+  memory_ = choose_memory(files_, planned, dtype_, device_->type(),
                           memory_limit(config_, *device_) / sharers, sharing_.count());
   trainable_ = make_trainable(files_, config_, dtype_, *device_, sharing_);
   if (sharing_.count() > 1) {
     log_info("the base's layers are spread over {} ranks: {} of {} on each", sharing_.count(),
-             human_bytes(static_cast<std::uint64_t>(
-                 model::shared_base_bytes(model_config_, dtype_, sharing_.count()))),
+             human_bytes(static_cast<std::uint64_t>(model::shared_base_bytes(
+                 model_config_, dtype_, sharing_.count(), config_.fp8_base()))),
              human_bytes(static_cast<std::uint64_t>(model_config_.parameter_count()) *
                          c10::elementSize(dtype_)));
   }
@@ -114,6 +116,7 @@ void Trainer::load() {
   optimizer_ = std::make_unique<AdamWOptimizer>(
       trainable_->parameters(), kernels::AdamWOptions{0.0, config_.adam_beta1, config_.adam_beta2,
                                                       config_.adam_epsilon, config_.weight_decay});
+  choose_saving();
 }
 
 Trainer::~Trainer() = default;

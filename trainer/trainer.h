@@ -114,7 +114,7 @@ class Trainer {
   void save_checkpoint();
   void stage_checkpoint();
   void write_checkpoint();
-  [[nodiscard]] bool saves_meanwhile() const;
+  void choose_saving();
   [[nodiscard]] fs::path write_final();
   [[nodiscard]] double epoch_now() const;
   [[nodiscard]] double model_flops(const std::vector<data::MicroBatch>& micro) const;
@@ -146,6 +146,7 @@ class Trainer {
   std::chrono::steady_clock::time_point last_straggler_warning_{};
   std::string datasets_signature_;
   std::string summary_;
+  bool saves_meanwhile_ = false;  ///< checkpoints are written while training goes on
   StagedCheckpoint staged_;
   BackgroundTask saving_{"saving a checkpoint"};  ///< last: it uses the rest
 };

@@ -4,11 +4,13 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/trace.h"
 #include "model/safetensors.h"
 #include "trainer/checkpoint_find.h"
 #include "trainer/checkpoint_retention.h"
 #include "trainer/datasets.h"
+#include "trainer/device.h"
 #include "trainer/trainer.h"
 
 namespace weft::trainer {
@@ -98,10 +100,23 @@ void Trainer::load_tensors(const fs::path& folder, bool moments) {
   trainable_->refresh();
 }
 
-// The copy is small beside the base for an adapter, and as large as the model where that is
-// trained.
-bool Trainer::saves_meanwhile() const {
-  return config_.async_save && !trainable_->trains_weights();
+// The copy that is written from is small beside the base for an adapter. A full run's is as large
+// as weights and moments, and made where the host has room for it.
+void Trainer::choose_saving() {
+  saves_meanwhile_ = config_.async_save && config_.save_strategy != "no" && session_->is_main();
+  if (!saves_meanwhile_ || !trainable_->trains_weights()) {
+    return;
+  }
+  const std::uint64_t copy = 3 * trainable_->parameters().values().nbytes();
+  const std::uint64_t room = device_->is_cpu() ? static_cast<std::uint64_t>(memory_.left)
+                                               : available_memory_bytes(at::kCPU);
+  saves_meanwhile_ = copy + copy / 4 <= room;
+  if (!saves_meanwhile_) {
+    log_info(
+        "training waits for each checkpoint: to write it meanwhile takes a copy of {}, and {} are "
+        "free",
+        human_bytes(copy), human_bytes(room));
+  }
 }
 
 void Trainer::save_checkpoint() {
@@ -115,14 +130,14 @@ void Trainer::save_checkpoint() {
         }
         saving_.wait();
         stage_checkpoint();
-        if (!saves_meanwhile()) {
+        if (!saves_meanwhile_) {
           write_checkpoint();
           staged_ = {};  // as large as the model, maybe
         }
       },
       state_.step);
   // Begun when all ranks have come here: what fails on one of them leaves nothing half done.
-  if (session_->is_main() && saves_meanwhile()) {
+  if (session_->is_main() && saves_meanwhile_) {
     saving_.start([this] { write_checkpoint(); });
   }
   last_saved_ = state_.step;
@@ -139,7 +154,7 @@ void Trainer::stage_checkpoint() {
   state_.log_history = metrics_->history();
   staged_.state = state_;
   const auto stage = [this](const at::Tensor& from, at::Tensor& to) {
-    if (!saves_meanwhile()) {
+    if (!saves_meanwhile_) {
       to = from.to(at::kCPU);
       return;
     }

@@ -16,6 +16,7 @@
 #include "tests/support/temp_folder.h"
 #include "tests/trainer/run_testing.h"
 #include "trainer/background_task.h"
+#include "trainer/memory_plan.h"
 
 namespace weft {
 namespace {
@@ -119,6 +120,28 @@ TEST(AsyncSave, TheStepsThreadWritesNothing) {
   const auto waiting =
       writers_of(temp / "waiting", config_of(temp / "waiting", {"async_save=false"}));
   EXPECT_EQ(waiting, std::set<std::thread::id>{std::this_thread::get_id()});
+}
+
+// A full run makes the copy where there is room for it beside the run itself, and waits elsewhere.
+TEST(AsyncSave, AFullRunsCheckpointIsWrittenMeanwhileWhereMemoryAllows) {
+  const test::TempFolder temp;
+  const auto full = [&](const char* out, double gibibytes) {
+    return test::fixture_config("full_curve", temp / out,
+                                {"max_steps=4", "save_steps=2", "report_to=none", "num_threads=1",
+                                 fmt::format("max_memory={:.9f}", gibibytes)});
+  };
+  const trainer::MemoryPlan plan =
+      trainer::plan_memory(posix_file_system(), full("plan", 1), at::kFloat, at::kCPU,
+                           {.documents = full("plan", 1).per_device_train_batch_size});
+  const double tight = static_cast<double>(plan.total() + 4096) / (1 << 30);
+  const auto meanwhile = writers_of(temp / "meanwhile", full("meanwhile", 1));
+  EXPECT_FALSE(meanwhile.contains(std::this_thread::get_id()));
+  const auto waiting = writers_of(temp / "waiting", full("waiting", tight));
+  EXPECT_EQ(waiting, std::set<std::thread::id>{std::this_thread::get_id()});
+  for (const char* name : {"model.safetensors", "optimizer.safetensors"}) {
+    EXPECT_EQ(file_of(temp / "meanwhile/checkpoint-000002" / name),
+              file_of(temp / "waiting/checkpoint-000002" / name));
+  }
 }
 
 // What a run into a folder says where the checkpoint of step 4 can't be written.

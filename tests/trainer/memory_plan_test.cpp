@@ -67,15 +67,17 @@ TEST_P(MemoryPlanTest, IsWithinFivePercentOfWhatARunAllocates) {
       << "weights " << plan.weights << ", trained " << plan.trained << ", activations "
       << plan.activations << ", workspace " << plan.workspace;
 }
-INSTANTIATE_TEST_SUITE_P(
-    Runs, MemoryPlanTest,
-    ::testing::Values("dtype=fp32", "dtype=bf16", "dtype=fp32 gradient_checkpointing=true",
-                      "dtype=bf16 base_dtype=fp8", "dtype=fp32 lora_gemm=extended",
-                      "dtype=bf16 lora_gemm=extended",
-                      "dtype=bf16 lora_gemm=extended "
-                      "gradient_checkpointing=true",
-                      "dtype=fp32 base_dtype=fp8 gradient_checkpointing=true",
-                      "dtype=fp32 finetuning_type=full", "dtype=bf16 finetuning_type=full"));
+INSTANTIATE_TEST_SUITE_P(Runs, MemoryPlanTest,
+                         ::testing::Values("dtype=fp32", "dtype=bf16",
+                                           "dtype=fp32 gradient_checkpointing=true",
+                                           "dtype=bf16 base_dtype=fp8",
+                                           "dtype=fp32 lora_gemm=extended",
+                                           "dtype=bf16 lora_gemm=extended",
+                                           "dtype=bf16 lora_gemm=extended "
+                                           "gradient_checkpointing=true",
+                                           "dtype=fp32 base_dtype=fp8 gradient_checkpointing=true",
+                                           "dtype=fp32 finetuning_type=full async_save=false",
+                                           "dtype=bf16 finetuning_type=full async_save=false"));
 
 class Fp8PlanTest : public MemoryPlanTest {};
 

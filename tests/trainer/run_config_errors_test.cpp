@@ -252,8 +252,6 @@ TEST(RunConfigErrors, RecordingsThatCannotBe) {
 TEST(RunConfigErrors, AdapterWithFullFineTuning) {
   EXPECT_THAT(message("finetuning_type: full\nbase_dtype: fp8"),
               HasSubstr("finetuning_type: full freezes nothing"));
-  EXPECT_THAT(message("base_dtype: fp8\nshard_base: world"),
-              HasSubstr("set base_dtype: auto, or shard_base: none"));
   EXPECT_THAT(message("base_dtype: int8"), HasSubstr("base_dtype"));
   EXPECT_THAT(message("fp8: e4m3"), HasSubstr("set base_dtype"));
   EXPECT_THAT(message("finetuning_type: full\nadapter_name_or_path: a"),
