@@ -65,4 +65,13 @@ std::int64_t Arena::reserved_bytes() const {
   return total;
 }
 
+at::Tensor working_copy(const at::Tensor& rows, at::ScalarType dtype, Arena& scratch) {
+  if (rows.scalar_type() == dtype) {
+    return rows;
+  }
+  at::Tensor copy = scratch.take(rows.sizes(), dtype);
+  copy.copy_(rows);
+  return copy;
+}
+
 }  // namespace weft::kernels

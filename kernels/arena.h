@@ -71,4 +71,8 @@ class Arena {
   std::int64_t peak_ = 0;
 };
 
+/// `rows` themselves where they have that dtype, else a contiguous copy in it. Operators that have
+/// no kernel for a narrow type work on one.
+[[nodiscard]] at::Tensor working_copy(const at::Tensor& rows, at::ScalarType dtype, Arena& scratch);
+
 }  // namespace weft::kernels

@@ -1,14 +1,13 @@
 #include "kernels/attention.h"
 
 #include <ATen/ops/matmul.h>
-#include <ATen/ops/ones.h>
 #include <ATen/ops/softmax.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <tuple>
 
+#include "kernels/attention_composed.h"
 #include "kernels/attention_cpu.h"
 #include "kernels/tensor_checks.h"
 #include "kernels/work_log.h"
@@ -42,28 +41,12 @@ double scale_of(const HeadLayout& layout) {
   return 1.0 / std::sqrt(static_cast<double>(layout.head_dim));
 }
 
-at::Tensor repeat_groups(const at::Tensor& heads, std::int64_t heads_q) {
-  return heads.repeat_interleave(heads_q / heads.size(1), 1);
-}
-
-at::Tensor masked_scores(const at::Tensor& q, const at::Tensor& k, double scale) {
-  const std::int64_t length = k.size(2);
-  const at::Tensor scores = at::matmul(q, repeat_groups(k, q.size(1)).transpose(-1, -2)) * scale;
-  const at::Tensor future =
-      at::ones({q.size(2), length}, q.options().dtype(at::kBool)).triu(length - q.size(2) + 1);
-  return scores.masked_fill(future, -std::numeric_limits<double>::infinity());
-}
-
 // `fused`: by ATen's own attention for CPUs; else by a composition, for devices without one.
 std::tuple<at::Tensor, at::Tensor> forward_document(const Heads& heads, double scale, bool fused) {
   if (fused) {
-    return detail::attend_cpu(heads.q, heads.k, heads.v, scale);
+    return detail::attend_cpu(heads.q, heads.k, heads.v, scale, /*causal=*/true);
   }
-  const at::Tensor scores = masked_scores(heads.q, heads.k, scale);
-  const at::Tensor lse = scores.logsumexp(-1);
-  const at::Tensor out =
-      at::matmul((scores - lse.unsqueeze(-1)).exp(), repeat_groups(heads.v, heads.q.size(1)));
-  return {out, lse};
+  return detail::attend_composed(heads.q, heads.k, heads.v, scale);
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_document(const at::Tensor& dout,
@@ -72,28 +55,10 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> backward_document(const at::Tenso
                                                                  const at::Tensor& lse,
                                                                  double scale, bool fused) {
   if (fused) {
-    return detail::attend_backward_cpu(dout, heads.q, heads.k, heads.v, out, lse, scale);
+    return detail::attend_backward_cpu(dout, heads.q, heads.k, heads.v, out, lse, scale,
+                                       /*causal=*/true);
   }
-  const std::int64_t groups = heads.q.size(1) / heads.k.size(1);
-  const auto sum_groups = [&](const at::Tensor& x) {
-    return x.unflatten(1, {heads.k.size(1), groups}).sum(2);
-  };
-  const at::Tensor p = (masked_scores(heads.q, heads.k, scale) - lse.unsqueeze(-1)).exp();
-  const at::Tensor dp = at::matmul(dout, repeat_groups(heads.v, heads.q.size(1)).transpose(-1, -2));
-  const at::Tensor ds = p * (dp - (dout * out).sum(-1, /*keepdim=*/true)) * scale;
-  return {at::matmul(ds, repeat_groups(heads.k, heads.q.size(1))),
-          sum_groups(at::matmul(ds.transpose(-1, -2), heads.q)),
-          sum_groups(at::matmul(p.transpose(-1, -2), dout))};
-}
-
-// Attention runs in the dtype of its statistics: without native bf16 instructions the fast way.
-at::Tensor working_copy(const at::Tensor& rows, const at::Tensor& lse, Arena& scratch) {
-  if (rows.scalar_type() == lse.scalar_type()) {
-    return rows;
-  }
-  at::Tensor wide = scratch.take(rows.sizes(), lse.scalar_type());
-  wide.copy_(rows);
-  return wide;
+  return detail::attend_backward_composed(dout, heads.q, heads.k, heads.v, out, lse, scale);
 }
 
 void check(const at::Tensor& qkv, const HeadLayout& layout,
@@ -143,7 +108,7 @@ void attention_forward(const at::Tensor& qkv, const HeadLayout& layout,
     documents.device->forward(qkv, out, lse, scratch);
     return;
   }
-  const at::Tensor rows = working_copy(qkv, lse, scratch);
+  const at::Tensor rows = working_copy(qkv, lse.scalar_type(), scratch);
   if (qkv.is_meta()) {
     return;  // planned: the temporaries above are what counts
   }
@@ -171,9 +136,9 @@ void attention_backward(const at::Tensor& dout, const at::Tensor& qkv, const Hea
     documents.device->backward(dout, qkv, out, lse, dqkv, scratch);
     return;
   }
-  const at::Tensor rows = working_copy(qkv, lse, scratch);
-  const at::Tensor out_rows = working_copy(out, lse, scratch);
-  const at::Tensor dout_rows = working_copy(dout, lse, scratch);
+  const at::Tensor rows = working_copy(qkv, lse.scalar_type(), scratch);
+  const at::Tensor out_rows = working_copy(out, lse.scalar_type(), scratch);
+  const at::Tensor dout_rows = working_copy(dout, lse.scalar_type(), scratch);
   if (qkv.is_meta()) {
     return;  // planned: the temporaries above are what counts
   }
@@ -205,8 +170,8 @@ void attention_cached(const at::Tensor& q, const at::Tensor& keys, const at::Ten
   if (q.size(0) == keys.size(0)) {
     result = std::get<0>(forward_document(heads, scale, runs_on_cpu_loops(q)));
   } else {
-    const at::Tensor p = at::softmax(masked_scores(heads.q, heads.k, scale), -1);
-    result = at::matmul(p, repeat_groups(heads.v, heads.q.size(1)));
+    const at::Tensor p = at::softmax(detail::masked_scores(heads.q, heads.k, scale), -1);
+    result = at::matmul(p, detail::repeat_groups(heads.v, heads.q.size(1)));
   }
   out.unflatten(1, {q.size(1), q.size(2)}).copy_(result.squeeze(0).transpose(0, 1));
 }

@@ -24,12 +24,13 @@ constexpr std::int64_t kShortest = 192;
 constexpr std::int64_t kLongest = 1024;
 constexpr std::int64_t kParts = 4;
 
-// Calls body(first query, number of queries, mask of them over the keys before their end).
+// Calls body(first query, number of queries, their last key, mask of them over the keys before
+// that).
 template <typename Body>
-void for_each_part(const at::Tensor& q, Body&& body) {
+void for_each_part(const at::Tensor& q, const at::Tensor& k, bool causal, Body&& body) {
   const std::int64_t length = q.size(2);
-  if (length < kShortest || length > kLongest) {
-    body(std::int64_t{0}, length, std::optional<at::Tensor>());
+  if (!causal || length < kShortest || length > kLongest) {
+    body(std::int64_t{0}, length, k.size(2), std::optional<at::Tensor>());
     return;
   }
   const std::int64_t step = (length + kParts - 1) / kParts;
@@ -37,7 +38,7 @@ void for_each_part(const at::Tensor& q, Body&& body) {
     const std::int64_t count = std::min(step, length - first);
     at::Tensor mask =
         at::full({count, first + count}, -std::numeric_limits<double>::infinity(), q.options());
-    body(first, count, std::optional<at::Tensor>(mask.triu_(first + 1)));
+    body(first, count, first + count, std::optional<at::Tensor>(mask.triu_(first + 1)));
   }
 }
 
@@ -50,18 +51,18 @@ at::Tensor keys(const at::Tensor& x, std::int64_t end) { return x.narrow(2, 0, e
 }  // namespace
 
 std::tuple<at::Tensor, at::Tensor> attend_cpu(const at::Tensor& q, const at::Tensor& k,
-                                              const at::Tensor& v, double scale) {
+                                              const at::Tensor& v, double scale, bool causal) {
   // In ATen's own layout, [s, H, D] in memory.
   at::Tensor out = at::empty_like(q.transpose(1, 2)).transpose(1, 2);
   at::Tensor lse = at::empty({q.size(0), q.size(2), q.size(1)},
                              q.options().dtype(statistics_dtype(q.scalar_type())))
                        .transpose(1, 2);
-  for_each_part(q,
-                [&](std::int64_t first, std::int64_t count, const std::optional<at::Tensor>& mask) {
-                  const std::int64_t end = first + count;
+  for_each_part(q, k, causal,
+                [&](std::int64_t first, std::int64_t count, std::int64_t end,
+                    const std::optional<at::Tensor>& mask) {
                   const auto [part, part_lse] = at::_scaled_dot_product_flash_attention_for_cpu(
                       queries(q, first, count), keys(k, end), keys(v, end), /*dropout_p=*/0.0,
-                      /*is_causal=*/!mask.has_value(), mask, scale);
+                      /*is_causal=*/causal && !mask.has_value(), mask, scale);
                   queries(out, first, count).copy_(part);
                   queries(lse, first, count).copy_(part_lse);
                 });
@@ -76,17 +77,18 @@ std::tuple<at::Tensor, at::Tensor> attend_cpu(const at::Tensor& q, const at::Ten
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> attend_backward_cpu(
     const at::Tensor& dout, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-    const at::Tensor& out, const at::Tensor& lse, double scale) {
+    const at::Tensor& out, const at::Tensor& lse, double scale, bool causal) {
   at::Tensor dq;
   at::Tensor dk;
   at::Tensor dv;
   for_each_part(
-      q, [&](std::int64_t first, std::int64_t count, const std::optional<at::Tensor>& mask) {
-        const std::int64_t end = first + count;
+      q, k, causal,
+      [&](std::int64_t first, std::int64_t count, std::int64_t end,
+          const std::optional<at::Tensor>& mask) {
         auto [part_q, part_k, part_v] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
             queries(dout, first, count), queries(q, first, count), keys(k, end), keys(v, end),
             queries(out, first, count), queries(lse, first, count), /*dropout_p=*/0.0,
-            /*is_causal=*/!mask.has_value(), mask, scale);
+            /*is_causal=*/causal && !mask.has_value(), mask, scale);
         if (count == q.size(2)) {
           dq = part_q;
           dk = part_k;

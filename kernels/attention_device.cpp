@@ -16,7 +16,9 @@ void warn_once(const std::string& message) {
   }
 }
 
-std::string why_no_flash(const HeadLayout& layout, c10::Device device) {
+}  // namespace
+
+std::string detail::why_no_flash(const HeadLayout& layout, c10::Device device) {
   if (layout.head_dim > 256 || layout.head_dim % 8 != 0) {
     return fmt::format("heads of {} elements", layout.head_dim);
   }
@@ -25,8 +27,6 @@ std::string why_no_flash(const HeadLayout& layout, c10::Device device) {
              ? fmt::format("a GPU of compute capability {}.{}", capability / 10, capability % 10)
              : "";
 }
-
-}  // namespace
 
 std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int32_t> cu_seqlens,
                                                        const HeadLayout& layout,
@@ -51,7 +51,7 @@ std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int3
   if (options.backend == "cudnn") {
     fail_config("attn_implementation: cudnn can't be used: {}", no_cudnn);
   }
-  const std::string no_flash = device.is_meta() ? "" : why_no_flash(layout, device);
+  const std::string no_flash = device.is_meta() ? "" : detail::why_no_flash(layout, device);
   if (no_flash.empty()) {
     if (options.backend == "auto") {
       warn_once(fmt::format("attention by FlashAttention-2, because {}", no_cudnn));

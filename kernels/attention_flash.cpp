@@ -93,4 +93,36 @@ std::shared_ptr<DeviceAttention> make_flash_attention(std::span<const std::int32
   return std::make_shared<FlashAttention>(cu_seqlens, layout, device);
 }
 
+// One sequence each, not ragged: FlashAttention-2 then lines up the last query with the last key,
+// which is what makes a piece see its prefix.
+void flash_prefix_forward(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                          double scale, const at::Tensor& out, const at::Tensor& lse) {
+  if (q.is_meta()) {
+    return;
+  }
+  const auto [result, sums, state, unused, debug] = at::_flash_attention_forward(
+      q.unsqueeze(0), keys.unsqueeze(0), values.unsqueeze(0), /*cum_seq_q=*/{}, /*cum_seq_k=*/{},
+      q.size(0), keys.size(0), /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false,
+      scale);
+  out.copy_(result.squeeze(0));
+  lse.copy_(sums.squeeze(0));
+}
+
+void flash_prefix_backward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& keys,
+                           const at::Tensor& values, double scale, const at::Tensor& out,
+                           const at::Tensor& lse, const at::Tensor& dq, const at::Tensor& dkeys,
+                           const at::Tensor& dvalues) {
+  if (q.is_meta()) {
+    return;
+  }
+  const at::Tensor no_random_state = at::empty({0}, q.options().dtype(at::kLong));
+  const auto [gradient_q, gradient_k, gradient_v] = at::_flash_attention_backward(
+      dout.unsqueeze(0), q.unsqueeze(0), keys.unsqueeze(0), values.unsqueeze(0), out.unsqueeze(0),
+      lse.unsqueeze(0), /*cum_seq_q=*/{}, /*cum_seq_k=*/{}, q.size(0), keys.size(0),
+      /*dropout_p=*/0.0, /*is_causal=*/true, no_random_state, no_random_state, scale);
+  dq.copy_(gradient_q.squeeze(0));
+  dkeys.add_(gradient_k.squeeze(0));
+  dvalues.add_(gradient_v.squeeze(0));
+}
+
 }  // namespace weft::kernels::detail
