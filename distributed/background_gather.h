@@ -12,9 +12,9 @@
 
 namespace weft::distributed {
 
-/// All-gathers that go on while their caller computes, over connections of their own, so that other
-/// exchanges may run beside them. One at a time; every member makes the same ones in the same
-/// order, from one thread.
+/// All-gathers, and exchanges of all with all, that go on while their caller computes, over
+/// connections of their own, so that others may run beside them. One at a time; every member makes
+/// the same ones in the same order, from one thread.
 class BackgroundGather {
  public:
   virtual ~BackgroundGather() = default;
@@ -25,9 +25,17 @@ class BackgroundGather {
   /// one type, on the members' device; they must live, and be left alone, until wait(). On a GPU it
   /// begins when the work that the current stream has been given is done.
   virtual void start(const at::Tensor& mine, const at::Tensor& all, std::string what) = 0;
-  /// Returns when `all` is full; on a GPU, when the current stream is made to wait for that. A peer
-  /// Error names the rank that was lost or silent, and `what`; nothing can be gathered after it.
+  /// As start(), of blocks: `received` gets, one after the other, the block of each member's
+  /// `blocks` that has this member's place.
+  virtual void start_exchange(const at::Tensor& blocks, const at::Tensor& received,
+                              std::string what) = 0;
+  /// Returns when `all` (`received`) is full; on a GPU, when the current stream is made to wait for
+  /// that. A peer Error names the rank that was lost or silent, and `what`; nothing can be gathered
+  /// after it.
   virtual void wait() = 0;
+  /// Breaks the connections, so that the other members learn of a failure at once (over NCCL, when
+  /// this process ends). Nothing can be gathered after it.
+  virtual void abort() = 0;
   /// Payload that this rank has sent by the gathers that were waited for, in bytes; 0 where the
   /// backend does not count.
   [[nodiscard]] virtual std::uint64_t bytes_sent() const = 0;

@@ -47,18 +47,14 @@ class GlooGather final : public BackgroundGather {
   std::uint64_t bytes_sent() const override { return mesh_.bytes_sent(); }
 
   void start(const at::Tensor& mine, const at::Tensor& all, std::string what) override {
-    const std::lock_guard lock(mutex_);
-    if (state_ != State::kIdle || all.nbytes() != mine.nbytes() * members_.ranks.size()) {
-      fail_internal("a gather of {} bytes into {} for {}, while another runs or of another size",
-                    mine.nbytes(), all.nbytes(), what);
-    }
-    mine_ = mine.cpu();  // the tensor itself where it is on the host
-    all_ = all;
-    host_ = all.is_cpu() ? all : at::Tensor(mine_.new_empty(all.sizes()));
-    what_ = std::move(what);
-    state_ = State::kRunning;
-    changed_.notify_all();
+    begin(mine, all, mine.nbytes() * members_.ranks.size(), /*stride=*/0, std::move(what));
   }
+  void start_exchange(const at::Tensor& blocks, const at::Tensor& received,
+                      std::string what) override {
+    begin(blocks, received, blocks.nbytes(), blocks.nbytes() / members_.ranks.size(),
+          std::move(what));
+  }
+  void abort() override { mesh_.abort(); }
 
   void wait() override {
     std::unique_lock lock(mutex_);
@@ -75,6 +71,23 @@ class GlooGather final : public BackgroundGather {
 
  private:
   enum class State { kIdle, kRunning, kDone };
+
+  // `stride`: from what one member is sent to what the next one is, in bytes; 0: all get the same.
+  void begin(const at::Tensor& mine, const at::Tensor& all, std::size_t expected,
+             std::size_t stride, std::string what) {
+    const std::lock_guard lock(mutex_);
+    if (state_ != State::kIdle || all.nbytes() != expected) {
+      fail_internal("a gather of {} bytes into {} for {}, while another runs or of another size",
+                    mine.nbytes(), all.nbytes(), what);
+    }
+    mine_ = mine.cpu();  // the tensor itself where it is on the host
+    all_ = all;
+    host_ = all.is_cpu() ? all : at::Tensor(mine_.new_empty(all.sizes()));
+    stride_ = stride;
+    what_ = std::move(what);
+    state_ = State::kRunning;
+    changed_.notify_all();
+  }
 
   void run() {
     std::unique_lock lock(mutex_);
@@ -124,15 +137,17 @@ class GlooGather final : public BackgroundGather {
     if (debug_) {
       compare_purposes();
     }
-    const std::size_t bytes = mine_.nbytes();
+    const std::size_t bytes = host_.nbytes() / members_.ranks.size();
+    const auto* mine = static_cast<const std::byte*>(mine_.const_data_ptr());
     auto* all = static_cast<std::byte*>(host_.data_ptr());
     std::vector<Transfer> transfers;
     for (int peer = 0; peer < size(); ++peer) {
       std::byte* place = all + bytes * static_cast<std::size_t>(peer);
+      const std::byte* sent = mine + stride_ * static_cast<std::size_t>(peer);
       if (peer == rank()) {
-        std::memcpy(place, mine_.const_data_ptr(), bytes);
+        std::memcpy(place, sent, bytes);
       } else {
-        transfers.push_back({peer, mine_.const_data_ptr(), bytes, place, bytes});
+        transfers.push_back({peer, sent, bytes, place, bytes});
       }
     }
     mesh_.exchange(transfers, what_);
@@ -149,6 +164,7 @@ class GlooGather final : public BackgroundGather {
   at::Tensor mine_;
   at::Tensor all_;
   at::Tensor host_;  ///< what the thread fills: `all_`, or its stand-in on the host
+  std::size_t stride_ = 0;
   std::string what_;
   std::thread thread_;  ///< last: starts when all else is in place
 };

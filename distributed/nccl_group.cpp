@@ -117,6 +117,15 @@ class NcclGather final : public BackgroundGather {
     at::Tensor out = all;
     checked([&] { work_ = nccl_->_allgather_base(out, in); });
   }
+  void start_exchange(const at::Tensor& blocks, const at::Tensor& received,
+                      std::string what) override {
+    what_ = std::move(what);
+    at::Tensor in = blocks;
+    at::Tensor out = received;
+    std::vector<std::int64_t> even;  // none: equal parts
+    checked([&] { work_ = nccl_->alltoall_base(out, in, even, even); });
+  }
+  void abort() override { nccl_->abort(); }
   void wait() override {
     // Without a limit of its own, or the host would wait instead of the stream; NCCL has one.
     checked([&] { work_->wait(); });

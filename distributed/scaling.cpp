@@ -99,13 +99,21 @@ std::string sharing_section() {
 
 }  // namespace
 
-std::uint64_t step_bytes(int rank, int size, std::int64_t gradients, std::int64_t micro_batches) {
+std::uint64_t step_bytes(int rank, int size, std::int64_t gradients, std::int64_t micro_batches,
+                         int context) {
   const std::int64_t own = gradients / size + (rank < gradients % size ? 1 : 0);
   const auto peers = static_cast<std::uint64_t>(size - 1);
-  const auto rows = static_cast<std::uint64_t>((micro_batches + size - 1) / size);
+  const int lanes = size / context;
+  const auto rows = static_cast<std::uint64_t>((micro_batches + lanes - 1) / lanes);
   return 4 * (static_cast<std::uint64_t>(gradients - own) +
               static_cast<std::uint64_t>(own) * peers) +
          peers * (kBatchMessage + kStepMessage + 8 * rows + kNormMessage);
+}
+
+std::uint64_t context_bytes(int members, std::int64_t layers, std::int64_t row_bytes,
+                            bool recompute) {
+  const std::int64_t exchanges = layers * (recompute ? 4 : 3);
+  return static_cast<std::uint64_t>(exchanges * (members - 1) * row_bytes);
 }
 
 std::uint64_t shared_layer_bytes(int members, std::int64_t layers, std::uint64_t share_bytes,

@@ -7,9 +7,17 @@ namespace weft::distributed {
 
 /// Payload that rank `rank` of `size` sends in one training step over Gloo, in bytes: two rounds of
 /// the gradients' slices, and what the ranks tell each other of the batch, the losses and the norm.
-/// `gradients` is the length of the flat fp32 buffer, `micro_batches` those of the whole step.
+/// `gradients` is the length of the flat fp32 buffer, `micro_batches` those of the whole step,
+/// `context` the ranks that share each of them.
 [[nodiscard]] std::uint64_t step_bytes(int rank, int size, std::int64_t gradients,
-                                       std::int64_t micro_batches);
+                                       std::int64_t micro_batches, int context = 1);
+
+/// Payload that each of `members` ranks sends in a training pass over a micro-batch that they share
+/// out: `row_bytes` are those of a rank's keys and values in a layer, as many as the largest part
+/// has. They are gathered forward and backward, and once more where layers are computed again;
+/// their gradients are as many.
+[[nodiscard]] std::uint64_t context_bytes(int members, std::int64_t layers, std::int64_t row_bytes,
+                                          bool recompute);
 
 /// Payload that each of `members` ranks sends for the layers of a base that they share, in
 /// `passes` training passes after the first one: 2 L - 4 gathers each, as two layers are held where

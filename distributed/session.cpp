@@ -198,13 +198,14 @@ void Session::fail_missing(const std::vector<std::string>& keys) {
        keys.size() - count, keys.size(), store_->name(), seconds(timeout_), join(missing, ", "));
 }
 
-std::unique_ptr<BackgroundGather> Session::open_gather(const std::vector<int>& ranks) {
+std::unique_ptr<BackgroundGather> Session::open_gather(const std::vector<int>& ranks,
+                                                       const std::string& purpose) {
   const auto own = std::find(ranks.begin(), ranks.end(), rank());
   if (size() == 1 || own == ranks.end()) {
     fail_internal("gathers of {} ranks without rank {} of {}", ranks.size(), rank(), size());
   }
-  const GatherMembers members{fmt::format("gather-{}-{}", gathers_++, ranks.front()), ranks,
-                              static_cast<int>(own - ranks.begin())};
+  const GatherMembers members{fmt::format("{}-{}-{}", purpose, gathers_[purpose]++, ranks.front()),
+                              ranks, static_cast<int>(own - ranks.begin())};
   return group_->backend() == "nccl" ? make_nccl_gather(*store_, launch_, members, timeout_)
                                      : make_gloo_gather(*store_, launch_, members, timeout_);
 }
@@ -278,6 +279,13 @@ void Session::settle(std::exception_ptr mine) {
                           others > 0 ? fmt::format(" (and {} other rank{} failed too)", others,
                                                    others == 1 ? "" : "s")
                                      : ""));
+}
+
+void Session::leave(std::exception_ptr mine) {
+  group_->abort();
+  const Status status = status_of(mine);
+  throw Error(static_cast<ErrorKind>(status.kind),
+              fmt::format("rank {}: {}", rank(), status.message.data()));
 }
 
 void Session::main_first(const std::string& phase, const std::function<void()>& body) {

@@ -48,8 +48,10 @@ class Session {
   [[nodiscard]] const std::vector<RankInfo>& ranks() const { return ranks_; }
 
   /// Opens gathers between the ranks of `ranks`, in rising order, this one among them; all of them
-  /// call it with the same. On a GPU over the backend of group().
-  [[nodiscard]] std::unique_ptr<BackgroundGather> open_gather(const std::vector<int>& ranks);
+  /// call it with the same, and with the same `purpose`, which sets gathers apart. On a GPU over
+  /// the backend of group().
+  [[nodiscard]] std::unique_ptr<BackgroundGather> open_gather(const std::vector<int>& ranks,
+                                                              const std::string& purpose);
 
   /// Compares named values with those of rank 0. A config Error on all ranks names the rank, and
   /// each value that differs with both.
@@ -61,6 +63,9 @@ class Session {
                 std::int64_t step = -1);
   /// The second half of that, for work that is done already: `mine` is what this rank caught.
   void settle(std::exception_ptr mine);
+  /// For work that the others can't come to the end of without this rank: breaks the connections
+  /// and throws `mine` with this rank's name. The others get peer Errors.
+  [[noreturn]] void leave(std::exception_ptr mine);
   /// Runs `body` on rank 0 and then, when it is done, on the others (so that they find what rank 0
   /// made). It may take longer than the timeout: rank 0 says in the meantime that it is alive.
   void main_first(const std::string& phase, const std::function<void()>& body);
@@ -79,7 +84,7 @@ class Session {
   std::unique_ptr<Watchdog> watchdog_;
   std::unique_ptr<KeyStore> store_;
   std::unique_ptr<ProcessGroup> group_;
-  int gathers_ = 0;
+  std::map<std::string, int> gathers_;  ///< opened so far, by purpose
   int phases_ = 0;
   int comparisons_ = 0;
 };

@@ -28,28 +28,32 @@ BaseSharing open_base_sharing(const RunConfig& config, distributed::Session& ses
                 config.shard_base, session.rank());
     return {};
   }
-  return {session.open_gather(members), [&session] { return session.watchdog().where(); }};
+  return {session.open_gather(members, "base"), [&session] { return session.watchdog().where(); }};
 }
 
 void make_passes(model::LayerSource* layers, model::PassKind kind, std::int64_t passes,
-                 const std::function<void()>& body) {
-  if (layers == nullptr) {
-    body();
-    return;
-  }
-  layers->begin(kind, passes);
+                 const std::function<void()>& body, model::ContextExchange* context) {
   std::exception_ptr failed;
   try {
+    if (layers != nullptr) {
+      layers->begin(kind, passes);
+    }
     body();
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kPeer) {
-      throw;  // there is nobody left to go along with
-    }
     failed = std::current_exception();
+    if (error.kind() == ErrorKind::kPeer) {
+      layers = nullptr;  // there is nobody left to go along with
+    }
   } catch (...) {
     failed = std::current_exception();
   }
-  layers->finish();
+  if (failed && context != nullptr) {
+    context->abort();
+    layers = nullptr;
+  }
+  if (layers != nullptr) {
+    layers->finish();
+  }
   if (failed) {
     std::rethrow_exception(failed);
   }
