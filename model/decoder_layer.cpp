@@ -9,6 +9,7 @@
 #include "kernels/swiglu.h"
 #include "kernels/tensor_checks.h"
 #include "kernels/work_log.h"
+#include "model/context_attention.h"
 
 namespace weft::model {
 namespace {
@@ -65,12 +66,55 @@ Fp8Rows take_rows_for(const BaseWeight& weight, const at::Tensor& x, Arena& scra
   return weight.is_fp8() ? kernels::take_fp8_rows(x.size(0), x.size(1), scratch) : Fp8Rows();
 }
 
+// Split documents' rows come first; these are the rest, and what the statistics have for them.
+at::Tensor whole_rows(const LayerContext& context, const at::Tensor& rows) {
+  const std::int64_t first = context.batch->split.rows;
+  return rows.narrow(0, first, rows.size(0) - first);
+}
+
+at::Tensor whole_lse(const LayerContext& context, const at::Tensor& lse) {
+  const std::int64_t first = context.heads.heads_q * context.batch->split.rows;
+  return lse.narrow(0, first, lse.size(0) - first);
+}
+
+ContextAttention context_attention(const LayerParameters& layer, const LayerContext& context) {
+  return {context.batch->split, context.heads, context.attention_options, *context.exchange,
+          layer.index};
+}
+
+void attend_packed(const LayerParameters& layer, const LayerContext& context, const at::Tensor& qkv,
+                   LayerTape& tape, Arena& scratch) {
+  if (context.batch->split.rows > 0) {
+    context_attention_forward(context_attention(layer, context), qkv, tape.attention, tape.lse,
+                              scratch);
+  }
+  if (qkv.size(0) > context.batch->split.rows) {
+    kernels::attention_forward(
+        whole_rows(context, qkv), context.heads, {context.batch->cu_seqlens, context.attention},
+        whole_rows(context, tape.attention), whole_lse(context, tape.lse), scratch);
+  }
+}
+
+void attend_packed_backward(const LayerParameters& layer, const LayerContext& context,
+                            const at::Tensor& d_attention, const at::Tensor& d_qkv,
+                            const LayerTape& tape, Arena& scratch) {
+  if (context.batch->split.rows > 0) {
+    context_attention_backward(context_attention(layer, context), d_attention, tape.qkv,
+                               tape.attention, tape.lse, d_qkv, scratch);
+  }
+  if (d_qkv.size(0) > context.batch->split.rows) {
+    kernels::attention_backward(whole_rows(context, d_attention), whole_rows(context, tape.qkv),
+                                context.heads, {context.batch->cu_seqlens, context.attention},
+                                whole_rows(context, tape.attention), whole_lse(context, tape.lse),
+                                whole_rows(context, d_qkv), scratch);
+  }
+}
+
 void attend(const LayerParameters& layer, const LayerContext& context, const at::Tensor& qkv,
             LayerTape& tape, Arena& scratch) {
   const kernels::HeadLayout& heads = context.heads;
   if (context.cache == nullptr) {
-    kernels::attention_forward(qkv, heads, {context.batch->cu_seqlens, context.attention},
-                               tape.attention, tape.lse, scratch);
+    attend_packed(layer, context, qkv, tape, scratch);
     return;
   }
   const auto part = [&](std::int64_t first, std::int64_t count) {
@@ -233,9 +277,7 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
   const bool padded = context.attention == nullptr || context.attention->writes_padded_rows();
   const at::Tensor d_qkv = take_rows(padded ? adapters.qkv : LoraGroup(), dx.size(0),
                                      context.heads.row(), dx.scalar_type(), scratch);
-  kernels::attention_backward(d_attention, tape.qkv, context.heads,
-                              {context.batch->cu_seqlens, context.attention}, tape.attention,
-                              tape.lse, d_qkv, scratch);
+  attend_packed_backward(layer, context, d_attention, d_qkv, tape, scratch);
   phase.next("qk norm, rope backward");
   kernels::qk_norm_rope_backward(
       d_qkv, tape.qkv, tape.qk_unit, context.heads, weights.q_norm, weights.k_norm,

@@ -10,6 +10,7 @@
 #include "kernels/attention_device.h"
 #include "kernels/lora_linear.h"
 #include "kernels/qk_norm_rope.h"
+#include "model/context_exchange.h"
 #include "model/kv_cache.h"
 #include "model/packed_batch.h"
 #include "model/rope.h"
@@ -50,6 +51,8 @@ struct LayerContext {
   double eps = 0;
   RopeTable rope;
   std::shared_ptr<kernels::DeviceAttention> attention;  ///< null: composed, or a CPU's
+  kernels::AttentionOptions attention_options;          ///< of split documents
+  ContextExchange* exchange = nullptr;                  ///< where the batch has split documents
   bool training = false;                                ///< dropout is on
   std::uint64_t dropout_seed = 0;
   std::uint64_t micro_batch =

@@ -111,6 +111,10 @@ TargetScores head_target_scores(const LmHead& head, const at::Tensor& hidden,
 at::Tensor head_forward_backward(const LmHead& head, const at::Tensor& hidden,
                                  const PackedBatch& batch, double scale, const at::Tensor& dx,
                                  Arena& scratch) {
+  if (batch.target_count() == 0) {  // of a part of a batch whose targets other ranks have
+    dx.zero_();
+    return at::empty({0}, hidden.options().dtype(kernels::statistics_dtype(hidden.scalar_type())));
+  }
   const Arena::Scope scope(scratch);
   const NormedRows rows = normalise_rows(head, hidden, batch.rows, scratch);
   const at::Tensor log_probs = at::empty({batch.target_count()}, rows.rstd.options());

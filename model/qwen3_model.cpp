@@ -90,12 +90,17 @@ LayerContext Qwen3Model::context_for(const PackedBatch& batch, std::int64_t posi
     const std::int64_t rows = (positions + kStep - 1) / kStep * kStep;
     rope_ = make_rope_table(config_, rows, kernels::statistics_dtype(dtype()), device());
   }
+  if (batch.split.rows > 0 && exchange_ == nullptr) {
+    fail_internal("a batch with split documents, and no ranks to exchange keys with");
+  }
   LayerContext context;
   context.batch = &batch;
   context.heads = {config_.num_attention_heads, config_.num_key_value_heads, config_.head_dim};
   context.eps = config_.rms_norm_eps;
   context.rope = rope_;
   context.layers = config_.num_hidden_layers;
+  context.attention_options = attention_;
+  context.exchange = exchange_.get();
   if (cache == nullptr) {
     context.attention = kernels::make_device_attention(
         batch.cu_seqlens, context.heads, dtype(), device(), scratch_.planned_for(), attention_);

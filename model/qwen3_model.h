@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/arena.h"
+#include "model/context_exchange.h"
 #include "model/decoder_layer.h"
 #include "model/layer_pass.h"
 #include "model/layer_source.h"
@@ -48,7 +49,7 @@ class Qwen3Model {
   void set_attention(kernels::AttentionOptions options);
   /// Records the layers' launches of training passes and launches them as one (recorded_passes.h);
   /// null: not. An internal Error for a model whose layers come from a source. Passes with dropout
-  /// are made without.
+  /// or split documents are made without.
   void set_recorder(std::shared_ptr<kernels::WorkRecorder> recorder);
   [[nodiscard]] bool records_passes() const { return recorded_.has_value(); }
   /// Training passes that were launched as one.
@@ -56,14 +57,18 @@ class Qwen3Model {
     return recorded_ ? recorded_->replays() : 0;
   }
 
+  /// What batches with split documents (make_context_batch) are trained with.
+  void set_context(std::shared_ptr<ContextExchange> exchange) { exchange_ = std::move(exchange); }
+
   struct StepKey {
     std::uint64_t dropout_seed = 0;
     std::uint64_t micro_batch = 0;  ///< counted over the whole run
   };
 
   /// Adds the gradient of scale * sum(-log p(target)) to the gradients of adapters and weights;
-  /// returns the log- probabilities of the batch's targets, [N] fp32 (fp64). A batch without
-  /// targets changes nothing.
+  /// returns the log-probabilities of the batch's targets, [N] fp32 (fp64). A batch without
+  /// targets changes nothing, but where it is a part of one that has some: other ranks' rows then
+  /// see its keys.
   at::Tensor forward_backward(const PackedBatch& batch, double scale, const StepKey& key);
 
   /// Log-probabilities of the batch's targets, [N], without dropout.
@@ -115,6 +120,7 @@ class Qwen3Model {
   Qwen3Config config_;
   Weights weights_;
   std::shared_ptr<LayerSource> layers_;
+  std::shared_ptr<ContextExchange> exchange_;
   std::vector<LayerAdapters> adapters_;
   std::optional<Weights> gradients_;
   std::vector<KeepNorms> keep_;

@@ -106,12 +106,12 @@ void Qwen3Model::run_layers_backward(LayerPass& pass) {
 
 at::Tensor Qwen3Model::forward_backward(const PackedBatch& batch, double scale,
                                         const StepKey& key) {
-  if (batch.target_count() == 0) {
+  if (batch.target_count() == 0 && !batch.split.any_targets) {
     return no_log_probs();
   }
   LayerPass pass = begin_pass(batch, key);
   RecordedPasses::Entry* const recorded =
-      recorded_ && !has_dropout() ? recorded_->find(
+      recorded_ && !has_dropout() && batch.split.rows == 0 ? recorded_->find(
                                         pass, [this](LayerPass& own) { run_layers_keeping(own); },
                                         [this](LayerPass& own) { run_layers_backward(own); })
                                   : nullptr;

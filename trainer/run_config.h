@@ -79,10 +79,11 @@ struct RunConfig {
   std::optional<std::int64_t> num_threads;
 
   // Several ranks.
-  std::string ddp_backend = "auto";    ///< auto | gloo | nccl
-  std::string shard_base = "none";     ///< none | node | world
-  double ddp_timeout = 1800;           ///< seconds that a rank waits for another
-  std::optional<double> stop_timeout;  ///< seconds; not set: as long as it takes
+  std::string ddp_backend = "auto";        ///< auto | gloo | nccl
+  std::string shard_base = "none";         ///< none | node | world
+  std::int64_t context_parallel_size = 1;  ///< ranks that share out each micro-batch
+  double ddp_timeout = 1800;               ///< seconds that a rank waits for another
+  std::optional<double> stop_timeout;      ///< seconds; not set: as long as it takes
   std::int64_t max_restarts_without_progress = 3;
 
   // Logging, evaluation, saving.

@@ -106,6 +106,12 @@ void check_graphs(const RunConfig& c, Lines& problems) {
                     "instead of {}, or cuda_graphs: false",
                     c.shard_base));
   }
+  if (c.cuda_graphs && c.context_parallel_size > 1) {
+    problems.push_back(fmt::format(
+        "cuda_graphs: true can't record what ranks exchange; set context_parallel_size: 1 instead "
+        "of {}, or cuda_graphs: false",
+        c.context_parallel_size));
+  }
 }
 
 /// What has no room for adapters beside a matrix, or cannot multiply by both at once.

@@ -211,6 +211,14 @@ void add_rank_keys(Schema& schema, RunConfig& c) {
                     "Spread the layers of the frozen base over the ranks of a host, or over all: "
                     "each keeps a share of every layer and gathers the next one while it computes. "
                     "Less memory, more traffic, the same numbers (docs/cluster.md).");
+  schema
+      .add_int(
+          "context_parallel_size", &c.context_parallel_size, {1, 1024},
+          "Ranks, neighbours by their numbers, that share out each micro-batch: documents that "
+          "are long for one are split among them, and each layer's keys and values gathered. "
+          "max_length and per_device_train_batch_size are then those of a group. For documents "
+          "that don't fit into one rank's memory (docs/cluster.md).")
+      .aliases = {"sequence_parallel_size", "sequence_parallel_degree", "cp_size"};
   schema.add_number("ddp_timeout", &c.ddp_timeout, {0.1, 1e6},
                     "Seconds that a rank waits for another, when they meet and at each exchange, "
                     "before it leaves with exit code 5. It must be longer than the longest save.");

@@ -12,6 +12,7 @@
 #include "distributed/background_gather.h"
 #include "distributed/session.h"
 #include "model/checkpoint_reader.h"
+#include "model/context_exchange.h"
 #include "model/layer_shares.h"
 #include "model/layer_source.h"
 #include "trainer/run_config.h"
@@ -32,9 +33,11 @@ struct BaseSharing {
 
 /// Runs `body`, which makes passes of that kind, `passes` of them at most. Ranks that share a base
 /// all make that many: one that has less work, or fails, goes along for the rest before it returns,
-/// or throws what `body` threw. `layers` null: just the body.
+/// or throws what `body` threw. `layers` null: just the body. Passes over a part of a micro-batch
+/// need the ranks that have the rest: where they exchange rows by `context`, a rank that fails
+/// breaks that off and goes along with nobody.
 void make_passes(model::LayerSource* layers, model::PassKind kind, std::int64_t passes,
-                 const std::function<void()>& body);
+                 const std::function<void()>& body, model::ContextExchange* context = nullptr);
 
 /// A frozen base of which each rank keeps a share of every layer's matrices. Two whole layers are
 /// held at a time: while the model computes with one, the next is gathered into the other.

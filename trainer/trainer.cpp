@@ -46,7 +46,9 @@ Trainer::Trainer(FileSystem& files, RunConfig config, distributed::Session* sess
   session_->compare({{"data", state_.identity["data"]}});
   session_->watchdog().enter("setup");
   sharing_ = open_base_sharing(config_, *session_);
+  context_ = open_context_group(place_, *session_);
   session_->together("loading", [this] { load(); });
+  agree_on_memory();
   restore();
   check_in_step();
   state_.max_steps = planned_steps();
@@ -54,11 +56,12 @@ Trainer::Trainer(FileSystem& files, RunConfig config, distributed::Session* sess
                                        config_.peak_learning_rate(model_config_.hidden_size));
   const std::int64_t trained = trainable_->parameters().count();
   summary_ = fmt::format(
-      "{} {} of {} parameters on {}{} in {}{}, {} documents, {} steps, learning rate {:.3g}",
+      "{} {} of {} parameters on {}{}{} in {}{}, {} documents, {} steps, learning rate {:.3g}",
       trainable_->trains_weights() ? "full fine-tuning:" : "LoRA:",
       human_count(static_cast<double>(trained)),
       human_count(static_cast<double>(model_config_.parameter_count())),
-      session_->size() > 1 ? fmt::format("{} x ", session_->size()) : "",
+      place_.lanes > 1 ? fmt::format("{} x ", place_.lanes) : "",
+      place_.ranks > 1 ? fmt::format("{} ranks' ", place_.ranks) : "",
       device_->is_cuda() ? "GPU" : "CPU", dtype_ == at::kBFloat16 ? "bf16" : "fp32",
       config_.fp8_base() ? ", the base in fp8" : "", loader_->documents(), state_.max_steps,
       schedule_.peak_learning_rate);
@@ -70,6 +73,7 @@ void Trainer::prepare() {
   }
   device_ = resolve_device(config_.device, session_->launch().local_rank);
   dtype_ = resolve_dtype(config_.dtype, *device_);
+  place_ = context_place(config_, *session_);
   model_config_ = model::read_qwen3_config(files_, config_.model_name_or_path);
   if (config_.fp8_base()) {
     check_fp8_base(*device_, dtype_, model_config_);
@@ -105,8 +109,8 @@ void Trainer::load() {
              human_bytes(static_cast<std::uint64_t>(model_config_.parameter_count()) *
                          c10::elementSize(dtype_)));
   }
-  trainable_->model().set_recompute(memory_.gradient_checkpointing);
   trainable_->model().set_attention({config_.attn_implementation, config_.deterministic});
+  trainable_->model().set_context(context_);
   if (config_.cuda_graphs) {
     trainable_->model().set_recorder(kernels::make_work_recorder(*device_));
     if (!trainable_->model().records_passes()) {
@@ -129,7 +133,7 @@ void Trainer::open_data() {
 }
 
 std::int64_t Trainer::micro_batches_per_step() const {
-  return config_.gradient_accumulation_steps * session_->size();
+  return config_.gradient_accumulation_steps * place_.lanes;
 }
 
 std::int64_t Trainer::steps_in_epoch(std::int64_t epoch) const {
@@ -282,6 +286,10 @@ RunResult Trainer::run() {
   if (sharing_.gather != nullptr) {
     log_debug("rank {} has lent {} bytes of the base's layers", session_->rank(),
               sharing_.gather->bytes_sent());
+  }
+  if (context_ != nullptr) {
+    log_debug("rank {} has sent {} bytes of keys, values and their gradients", session_->rank(),
+              context_->bytes_sent());
   }
   result.step = state_.step;
   result.loss = last_loss_;

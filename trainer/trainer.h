@@ -17,6 +17,7 @@
 #include "trainer/background_task.h"
 #include "trainer/checkpoint.h"
 #include "trainer/checkpoint_find.h"
+#include "trainer/context_group.h"
 #include "trainer/evaluate.h"
 #include "trainer/memory_plan.h"
 #include "trainer/metrics.h"
@@ -42,7 +43,8 @@ struct RunResult {
 ///
 /// Of several ranks each makes one of these and calls the same. They share each global batch, add
 /// up their gradients, and update alike; rank 0 alone writes. OUT, the model and the data are
-/// folders that all of them see. An error on one rank is thrown on all.
+/// folders that all of them see. An error on one rank is thrown on all; in a pass that ranks share
+/// (context_parallel_size) it is thrown on that rank alone, and peer Errors on the others.
 class Trainer {
  public:
   /// `session` must outlive the trainer; none: one rank.
@@ -59,10 +61,11 @@ class Trainer {
 
  private:
   struct GlobalBatch {
-    std::vector<data::MicroBatch> micro;  ///< this rank's: number rank, rank + size, … of the batch
-    std::int64_t count = 0;               ///< micro-batches of all ranks
-    std::int64_t passes = 0;              ///< of the rank that makes the most
-    std::int64_t tokens = 0;              ///< of all ranks, as are the next two
+    std::vector<data::MicroBatch>
+        micro;                ///< this lane's: number lane, lane + lanes, … of the batch
+    std::int64_t count = 0;   ///< micro-batches of all ranks
+    std::int64_t passes = 0;  ///< of the rank that makes the most
+    std::int64_t tokens = 0;  ///< of all ranks, as are the next two
     std::int64_t trained_tokens = 0;
     double flops = 0;
   };
@@ -92,6 +95,7 @@ class Trainer {
   [[nodiscard]] GlobalBatch next_global_batch();
   /// A micro-batch as the passes take it: whole, or in pieces where memory asks for it.
   [[nodiscard]] std::vector<data::MicroBatch> passes_of(const data::MicroBatch& micro) const;
+  [[nodiscard]] model::PackedBatch packed(const data::MicroBatch& pass) const;
   [[nodiscard]] std::vector<at::Tensor> accumulate(const GlobalBatch& batch);
   [[nodiscard]] StepNumbers step_alone(const GlobalBatch& batch, double learning_rate);
   [[nodiscard]] StepNumbers step_together(const GlobalBatch& batch, double learning_rate,
@@ -103,6 +107,8 @@ class Trainer {
   [[nodiscard]] double agree_on_losses(const GlobalBatch& batch, std::vector<double> losses,
                                        std::exception_ptr failed, double seconds,
                                        Interval& interval);
+  void agree_on_memory();
+  [[nodiscard]] double waited_for_others() const;
   void check_in_step();
   void warn_of_stragglers(const Interval& interval);
   void update(const GlobalBatch& batch, Interval& interval);
@@ -131,7 +137,9 @@ class Trainer {
   std::vector<std::shared_ptr<const data::ShardSet>> train_sets_;
   std::vector<std::shared_ptr<const data::ShardSet>> eval_sets_;
   std::unique_ptr<data::Loader> loader_;
+  ContextPlace place_;
   BaseSharing sharing_;
+  std::shared_ptr<ContextGroup> context_;  ///< null: no group
   std::unique_ptr<Trainable> trainable_;
   std::unique_ptr<AdamWOptimizer> optimizer_;
   std::unique_ptr<MetricsLog> metrics_;

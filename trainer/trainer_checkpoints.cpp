@@ -65,8 +65,8 @@ void Trainer::take_up(const std::optional<ResumePoint>& point) {
     log_info("resuming from {} (step {})", point->folder.string(), state_.step);
   }
   data::LoaderOptions options = train_loader_options(config_);
-  options.rank = session_->rank();
-  options.world_size = session_->size();
+  options.rank = place_.lane;
+  options.world_size = place_.lanes;
   loader_ = std::make_unique<data::Loader>(
       train_sets_, options, data::LoaderState{state_.loader_epoch, state_.loader_batch});
   if (!session_->is_main()) {

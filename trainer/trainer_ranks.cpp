@@ -70,16 +70,19 @@ void Trainer::agree_on_batch(GlobalBatch& batch, std::exception_ptr failed) {
   stop_ = stop_ || (session_->size() > 1 && any_stops(parts));
   batch.tokens = batch.trained_tokens = 0;
   batch.flops = 0;
-  for (const BatchPart& part : parts) {
-    batch.tokens += part.tokens;
-    batch.trained_tokens += part.trained_tokens;
-    batch.flops += part.flops;
+  for (std::size_t rank = 0; rank < parts.size(); ++rank) {
+    const BatchPart& part = parts[rank];
     batch.passes = std::max(batch.passes, part.passes);
+    if (rank % static_cast<std::size_t>(place_.ranks) == 0) {  // one says it for its lane
+      batch.tokens += part.tokens;
+      batch.trained_tokens += part.trained_tokens;
+      batch.flops += part.flops;
+    }
   }
 }
 
 // Losses are added in the order of the micro-batches, whoever had them: bit for bit the same for
-// any number of ranks.
+// any number of ranks. Of ranks that share a micro-batch each has a part of its loss.
 double Trainer::agree_on_losses(const GlobalBatch& batch, std::vector<double> losses,
                                 std::exception_ptr failed, double seconds, Interval& interval) {
   const auto size = static_cast<std::size_t>(session_->size());
@@ -93,7 +96,8 @@ double Trainer::agree_on_losses(const GlobalBatch& batch, std::vector<double> lo
   for (std::size_t rank = 0; rank < size; ++rank) {
     interval.rank_seconds[rank] += parts[rank].seconds;
   }
-  const auto rows = (static_cast<std::size_t>(batch.count) + size - 1) / size;
+  const auto lanes = static_cast<std::size_t>(place_.lanes);
+  const auto rows = (static_cast<std::size_t>(batch.count) + lanes - 1) / lanes;
   losses.resize(rows);
   std::vector<double> all(rows * size);
   session_->group().all_gather(std::as_bytes(std::span(losses)),
@@ -101,14 +105,23 @@ double Trainer::agree_on_losses(const GlobalBatch& batch, std::vector<double> lo
                                session_->watchdog().where());
   double sum = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(batch.count); ++i) {
-    const double loss = all[i % size * rows + i / size];
-    if (!std::isfinite(loss) && size > 1 && session_->is_main()) {
-      log_warning("step {}: the loss of a micro-batch of rank {} is {}", state_.step + 1, i % size,
-                  loss);
+    const std::size_t first = i % lanes * (size / lanes);
+    for (std::size_t rank = first; rank < first + size / lanes; ++rank) {
+      const double loss = all[rank * rows + i / lanes];
+      if (!std::isfinite(loss) && size > 1 && session_->is_main()) {
+        log_warning("step {}: the loss of a micro-batch of rank {} is {}", state_.step + 1, rank,
+                    loss);
+      }
+      sum += loss;
     }
-    sum += loss;
   }
   return sum;
+}
+
+double Trainer::waited_for_others() const {
+  const model::LayerSource* layers = trainable_->model().layers();
+  return (layers == nullptr ? 0 : layers->waited_seconds()) +
+         (context_ == nullptr ? 0 : context_->waited_seconds());
 }
 
 // Gradients of the whole batch in the flat buffer, on every rank; the sum of its losses.
@@ -117,8 +130,7 @@ double Trainer::add_up(const GlobalBatch& batch, Interval& interval) {
   session_->watchdog().enter("step", state_.step + 1);
   std::vector<double> losses;
   std::exception_ptr failed;
-  const model::LayerSource* layers = trainable_->model().layers();
-  const double waited_before = layers == nullptr ? 0 : layers->waited_seconds();
+  const double waited_before = waited_for_others();
   try {
     losses = kernels::read_on_host(accumulate(batch));
     std::transform(losses.begin(), losses.end(), losses.begin(), std::negate<>());
@@ -130,13 +142,36 @@ double Trainer::add_up(const GlobalBatch& batch, Interval& interval) {
   } catch (...) {
     failed = std::current_exception();
   }
-  // Waiting for the others' shares is not this rank's work.
-  const double waited = layers == nullptr ? 0 : layers->waited_seconds() - waited_before;
-  const double seconds = seconds_since(began) - waited;
+  if (failed && context_ != nullptr) {
+    session_->leave(failed);  // the others of its group have lost this rank by now
+  }
+  // Waiting for what the others have is not this rank's work.
+  const double seconds = seconds_since(began) - (waited_for_others() - waited_before);
   session_->watchdog().enter("gradients", state_.step + 1);
   const double sum = agree_on_losses(batch, std::move(losses), failed, seconds, interval);
   session_->group().all_reduce(trainable_->parameters().gradients(), session_->watchdog().where());
   return sum;
+}
+
+// Ranks that share micro-batches make the same passes, those of the one that has the least memory.
+void Trainer::agree_on_memory() {
+  const auto group = [this](std::int64_t mine) {
+    const auto all = session_->group().gather(mine, "memory");
+    const auto first = all.begin() + place_.lane * place_.ranks;
+    return std::vector<std::int64_t>(first, first + place_.ranks);
+  };
+  if (place_.ranks > 1) {
+    const auto recompute = group(flag(memory_.gradient_checkpointing));
+    memory_.gradient_checkpointing = *std::max_element(recompute.begin(), recompute.end()) != 0;
+    const auto limits = group(memory_.tokens_per_pass);
+    memory_.tokens_per_pass = 0;  // none
+    for (const std::int64_t tokens : limits) {
+      if (tokens > 0 && (memory_.tokens_per_pass == 0 || tokens < memory_.tokens_per_pass)) {
+        memory_.tokens_per_pass = tokens;
+      }
+    }
+  }
+  trainable_->model().set_recompute(memory_.gradient_checkpointing);
 }
 
 // Equal updates of equal values stay equal, bit for bit. A rank where they did not is broken, and

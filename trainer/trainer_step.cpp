@@ -19,6 +19,8 @@ namespace {
 
 // The random stream of dropout masks; others (initialisation, data order) have theirs.
 constexpr std::uint64_t kDropoutSeedSalt = 0x9e3779b97f4a7c15ULL;
+// Between the seeds of two ranks that share a micro-batch.
+constexpr std::uint64_t kRankSalt = 0xd1b54a32d192ed03ULL;
 // Between the numbers of two passes of one micro-batch: more than a run has micro-batches.
 constexpr std::uint64_t kPassStride = std::uint64_t{1} << 40;
 
@@ -36,14 +38,14 @@ Trainer::GlobalBatch Trainer::next_global_batch() {
     const data::LoaderState at = loader_->state();
     batch.count =
         std::min(micro_batches_per_step(), loader_->batches_in_epoch(at.epoch) - at.batch);
-    for (std::int64_t i = session_->rank(); i < batch.count; i += session_->size()) {
+    for (std::int64_t i = place_.lane; i < batch.count; i += place_.lanes) {
       batch.micro.push_back(loader_->next());
       batch.tokens += static_cast<std::int64_t>(batch.micro.back().tokens.size());
       batch.trained_tokens += batch.micro.back().trained_tokens;
       batch.passes += static_cast<std::int64_t>(passes_of(batch.micro.back()).size());
     }
-    if (batch.count < micro_batches_per_step() && session_->size() > 1) {
-      loader_->seek({at.epoch + 1, 0});  // some ranks may have had a micro-batch less
+    if (batch.count < micro_batches_per_step() && place_.lanes > 1) {
+      loader_->seek({at.epoch + 1, 0});  // some lanes may have had a micro-batch less
     }
     batch.flops = model_flops(batch.micro);
   } catch (...) {
@@ -70,17 +72,29 @@ std::vector<data::MicroBatch> Trainer::passes_of(const data::MicroBatch& micro) 
   return passes;
 }
 
+// A pass over a micro-batch: all of it, or this rank's part.
+model::PackedBatch Trainer::packed(const data::MicroBatch& pass) const {
+  const model::Qwen3Model& model = trainable_->model();
+  const std::int64_t vocabulary = model.config().vocab_size;
+  return place_.ranks == 1
+             ? model::make_packed_batch(pass.tokens, pass.mask, pass.cu_seqlens, vocabulary,
+                                        model.device())
+             : model::make_context_batch(pass.tokens, pass.mask, pass.cu_seqlens, vocabulary,
+                                         model.device(), place_.rank, place_.ranks);
+}
+
 // The sum of the targets' log-probabilities; not read yet.
 at::Tensor Trainer::run_micro_batch(const data::MicroBatch& micro, std::uint64_t number,
                                     double scale) {
   model::Qwen3Model& model = trainable_->model();
   at::Tensor sum;
   for (const data::MicroBatch& pass : passes_of(micro)) {
-    const model::PackedBatch packed = model::make_packed_batch(
-        pass.tokens, pass.mask, pass.cu_seqlens, model.config().vocab_size, model.device());
+    // Ranks that share a micro-batch have rows of the same numbers, and masks of their own.
     const model::Qwen3Model::StepKey key{
-        static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt, number};
-    const at::Tensor part = model.forward_backward(packed, scale, key).sum(at::kDouble);
+        (static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt) +
+            static_cast<std::uint64_t>(place_.rank) * kRankSalt,
+        number};
+    const at::Tensor part = model.forward_backward(packed(pass), scale, key).sum(at::kDouble);
     sum = sum.defined() ? sum + part : part;
     number += kPassStride;
     session_->watchdog().tick();
@@ -93,13 +107,15 @@ at::Tensor Trainer::run_micro_batch(const data::MicroBatch& micro, std::uint64_t
 std::vector<at::Tensor> Trainer::accumulate(const GlobalBatch& batch) {
   const double scale = 1.0 / static_cast<double>(batch.trained_tokens);
   std::vector<at::Tensor> sums;
-  auto number = static_cast<std::uint64_t>(state_.counters["micro_batches"] + session_->rank());
-  make_passes(trainable_->model().layers(), model::PassKind::kForwardBackward, batch.passes, [&] {
+  auto number = static_cast<std::uint64_t>(state_.counters["micro_batches"] + place_.lane);
+  const auto all = [&] {
     for (const data::MicroBatch& micro : batch.micro) {
       sums.push_back(run_micro_batch(micro, number, scale));
-      number += static_cast<std::uint64_t>(session_->size());
+      number += static_cast<std::uint64_t>(place_.lanes);
     }
-  });
+  };
+  make_passes(trainable_->model().layers(), model::PassKind::kForwardBackward, batch.passes, all,
+              context_.get());
   return sums;
 }
 
