@@ -1,7 +1,6 @@
 #include "model/context_attention.h"
 
-#include <ATen/ops/index_select.h>
-
+#include "kernels/embedding.h"
 #include "kernels/prefix_attention.h"
 #include "kernels/tensor_checks.h"
 
@@ -52,12 +51,12 @@ at::Tensor take_gathered(const ContextAttention& a, at::ScalarType dtype, Arena&
 
 // Keys and values of the split documents' tokens in order, [S, 2 Hk D], by way of `gathered`.
 void gather(const ContextAttention& a, const at::Tensor& qkv, const at::Tensor& gathered,
-            at::Tensor& ordered, Arena& scratch) {
+            const at::Tensor& ordered, Arena& scratch) {
   const Arena::Scope scope(scratch);
   const at::Tensor mine = scratch.take({a.split.padded, width(a.heads)}, qkv.scalar_type());
   mine.narrow(0, 0, a.split.rows).copy_(own_columns(a, qkv));
   a.exchange.all_gather(mine, gathered, a.layer);
-  at::index_select_out(ordered, gathered.flatten(0, 1), 0, a.split.order);
+  kernels::embedding_forward(gathered.flatten(0, 1), a.split.order, ordered);
 }
 
 // Gradients of all keys and values by this rank's queries, as the ranks have them: `blocks` [C, R,
@@ -66,7 +65,8 @@ void add_up_pieces(const ContextAttention& a, const at::Tensor& dout, const at::
                    const at::Tensor& out, const at::Tensor& lse, const at::Tensor& dqkv,
                    const at::Tensor& blocks, Arena& scratch) {
   const Arena::Scope scope(scratch);
-  at::Tensor ordered = scratch.take({a.split.order.size(0), width(a.heads)}, qkv.scalar_type());
+  const at::Tensor ordered =
+      scratch.take({a.split.order.size(0), width(a.heads)}, qkv.scalar_type());
   gather(a, qkv, blocks, ordered, scratch);
   const at::Tensor gradients = scratch.take(ordered.sizes(), lse.scalar_type());
   gradients.zero_();
@@ -90,7 +90,8 @@ void add_up_pieces(const ContextAttention& a, const at::Tensor& dout, const at::
 void context_attention_forward(const ContextAttention& a, const at::Tensor& qkv,
                                const at::Tensor& out, const at::Tensor& lse, Arena& scratch) {
   const Arena::Scope scope(scratch);
-  at::Tensor ordered = scratch.take({a.split.order.size(0), width(a.heads)}, qkv.scalar_type());
+  const at::Tensor ordered =
+      scratch.take({a.split.order.size(0), width(a.heads)}, qkv.scalar_type());
   {
     const Arena::Scope gathering(scratch);
     gather(a, qkv, take_gathered(a, qkv.scalar_type(), scratch), ordered, scratch);

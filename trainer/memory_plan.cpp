@@ -17,25 +17,55 @@ namespace {
 // Document bounds are int32, and no device holds the activations of so many tokens.
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 27;
 
+// As the first of `ranks` ranks has it.
 model::PackedBatch longest_batch(std::int64_t documents, std::int64_t length,
-                                 std::int64_t vocab_size) {
+                                 std::int64_t vocab_size, std::int64_t ranks) {
   const auto tokens = static_cast<std::size_t>(documents * length);
   std::vector<std::int32_t> bounds;
   for (std::int64_t i = 0; i <= documents; ++i) {
     bounds.push_back(static_cast<std::int32_t>(i * length));
   }
-  return model::make_packed_batch(std::vector<std::int32_t>(tokens, 0),
-                                  std::vector<std::uint8_t>(tokens, 1), bounds, vocab_size,
-                                  at::kMeta);
+  const std::vector<std::int32_t> ids(tokens, 0);
+  const std::vector<std::uint8_t> mask(tokens, 1);
+  return ranks == 1 ? model::make_packed_batch(ids, mask, bounds, vocab_size, at::kMeta)
+                    : model::make_context_batch(ids, mask, bounds, vocab_size, at::kMeta,
+                                                /*rank=*/0, ranks);
 }
 
+// Keys that come from nowhere.
+class NoExchange final : public model::ContextExchange {
+ public:
+  explicit NoExchange(std::int64_t ranks) : ranks_(ranks) {}
+  std::int64_t size() const override { return ranks_; }
+  void all_gather(const at::Tensor&, const at::Tensor&, std::int64_t) override {}
+  void all_to_all(const at::Tensor&, const at::Tensor&, std::int64_t) override {}
+  void abort() override {}
+  double waited_seconds() const override { return 0; }
+
+ private:
+  std::int64_t ranks_;
+};
+
 // What ATen's attention for CPUs allocates itself, for one document: the output, or the gradients
-// of q, k and v with the output's row sums.
-std::int64_t attention_bytes(const model::Qwen3Config& config, std::int64_t length,
+// of q, k and v with the output's row sums. Of a split document it is those of a piece, whose
+// queries' gradients are there twice, and of all keys before it.
+std::int64_t attention_bytes(const model::Qwen3Config& config, const model::PackedBatch& batch,
                              at::ScalarType dtype) {
-  const std::int64_t heads = config.num_attention_heads + 2 * config.num_key_value_heads;
   const auto wide = static_cast<std::int64_t>(c10::elementSize(kernels::statistics_dtype(dtype)));
-  return length * (heads * config.head_dim + config.num_attention_heads) * wide;
+  const auto bytes = [&](std::int64_t queries, std::int64_t keys, std::int64_t copies) {
+    return (queries * config.num_attention_heads * (copies * config.head_dim + 1) +
+            keys * 2 * config.num_key_value_heads * config.head_dim) *
+           wide;
+  };
+  std::int64_t most = 0;
+  for (const model::SplitRows::Piece& piece : batch.split.pieces) {
+    most = std::max(most, bytes(piece.rows, std::max(piece.keys - piece.rows, piece.rows), 2));
+  }
+  for (std::size_t d = 0; d + 1 < batch.cu_seqlens.size(); ++d) {
+    const std::int64_t length = batch.cu_seqlens[d + 1] - batch.cu_seqlens[d];
+    most = std::max(most, bytes(length, length, 1));
+  }
+  return most;
 }
 
 std::int64_t trained_bytes(Trainable& trainable, const RunConfig& config, at::ScalarType dtype,
@@ -80,8 +110,10 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
   MemoryPlan plan;
   plan.weights = base_bytes(*trainable, config, dtype, batch.base_shares);
   plan.trained = trained_bytes(*trainable, config, dtype, device);
+  const std::int64_t ranks = config.context_parallel_size;
+  model.set_context(std::make_shared<NoExchange>(ranks));
   const model::PackedBatch longest =
-      longest_batch(batch.documents, config.max_length, shape.vocab_size);
+      longest_batch(batch.documents, config.max_length, shape.vocab_size, ranks);
   // The first pass finds out how much it needs, block by block; from the second on it is one block.
   for (int pass = 0; pass < 2; ++pass) {
     (void)model.forward_backward(longest, 1.0, {});
@@ -90,7 +122,7 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
   }
   plan.workspace += model.table_bytes();
   if (device == at::kCPU) {
-    plan.workspace += attention_bytes(shape, config.max_length, dtype);
+    plan.workspace += attention_bytes(shape, longest, dtype);
   }
   return plan;
 }
@@ -98,6 +130,33 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
 namespace {
 
 std::string text_of(std::int64_t bytes) { return human_bytes(static_cast<std::uint64_t>(bytes)); }
+
+// Evaluation has whole documents on each rank, which is more than training has where ranks share
+// them.
+void warn_of_evaluation(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
+                        c10::DeviceType device, std::int64_t available, std::int64_t base_shares) {
+  if (config.context_parallel_size == 1 || !config.has_evaluation_data() ||
+      config.eval_strategy == "no") {
+    return;
+  }
+  const std::unique_ptr<Trainable> trainable = make_trainable(files, config, dtype, at::kMeta);
+  model::Qwen3Model& model = trainable->model();
+  model.plan_for(device);
+  model.set_attention({config.attn_implementation, config.deterministic});
+  const std::int64_t documents =
+      config.per_device_eval_batch_size.value_or(config.per_device_train_batch_size);
+  (void)model.target_log_probs(
+      longest_batch(documents, config.max_length, model.config().vocab_size, /*ranks=*/1));
+  const std::int64_t bytes = base_bytes(*trainable, config, dtype, base_shares) +
+                             trained_bytes(*trainable, config, dtype, device) +
+                             model.scratch_bytes() + model.table_bytes();
+  if (bytes > available) {
+    log_warning(
+        "evaluation has whole documents on each rank: {} x {} tokens may take {}, and {} are free; "
+        "lower per_device_eval_batch_size, or set eval_strategy: no",
+        documents, config.max_length, text_of(bytes), text_of(available));
+  }
+}
 
 // The whole micro-batch, or the largest part of it that fits.
 MemoryChoice smaller_passes(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
@@ -109,7 +168,7 @@ MemoryChoice smaller_passes(FileSystem& files, const RunConfig& config, at::Scal
     log_warning(
         "one document of max_length {} may take more than the {} that are free; shorten "
         "max_length, "
-        "lower lora_rank{}, or use dtype: bf16",
+        "lower lora_rank{}, use dtype: bf16, or share it among more ranks (context_parallel_size)",
         config.max_length, text_of(available),
         checkpointing ? "" : ", set gradient_checkpointing: true");
   }
@@ -131,6 +190,7 @@ MemoryChoice choose_memory(FileSystem& files, const RunConfig& config, at::Scala
   if (available == 0) {
     return {wanted, 0};
   }
+  warn_of_evaluation(files, config, dtype, device, available, base_shares);
   const std::int64_t documents = config.per_device_train_batch_size;
   const MemoryPlan plan =
       plan_memory(files, config, dtype, device, {documents, wanted, base_shares});

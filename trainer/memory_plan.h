@@ -22,7 +22,7 @@ struct MemoryPlan {
 };
 
 /// The largest micro-batch that a run may meet: `documents` of max_length tokens, every token a
-/// target.
+/// target. Ranks that share it (context_parallel_size) have a part each.
 struct PlannedBatch {
   std::int64_t documents = 1;
   bool gradient_checkpointing = false;
@@ -40,7 +40,7 @@ struct PlannedBatch {
 struct MemoryChoice {
   bool gradient_checkpointing = false;
   /// Micro-batches of more tokens are run in pieces of whole documents; the gradients are the same.
-  /// 0: there is no need.
+  /// Ranks that share micro-batches share pieces. 0: there is no need.
   std::int64_t tokens_per_pass = 0;
   /// Bytes that the run leaves of what it may take; 0: not known, or none.
   std::int64_t left = 0;
