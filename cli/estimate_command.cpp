@@ -95,6 +95,10 @@ std::string table(const Estimate& e) {
       e.config.finetuning_type == "full" ? "Full fine-tuning" : "LoRA", e.device, e.dtype,
       e.config.fp8_base() ? ", the base in fp8" : "", e.config.per_device_train_batch_size,
       e.config.max_length, "", "", "gradient_checkpointing");
+  if (e.config.context_parallel_size > 1) {
+    text.insert(0, fmt::format("On each of the {} ranks that share a micro-batch:\n",
+                               e.config.context_parallel_size));
+  }
   if (e.base_shares > 1) {
     text.insert(0, fmt::format("On each of the {} ranks that share the base:\n", e.base_shares));
   }

@@ -16,14 +16,15 @@ struct Model {
   double parameters;
   double adapter;  // LoRA, rank 32, all projections
   double layers;
-  double layer;  // weights of its matrices
+  double layer;    // weights of its matrices
+  double queries;  // numbers of a token's queries in a layer; its keys and values have 1,024 each
 };
 
 // From the published configs: L·r·(sum over projections of in + out).
-constexpr std::array<Model, 4> kModels = {{{"Qwen3-0.6B", 0.60e9, 20.2e6, 28, 15.73e6},
-                                           {"Qwen3-4B", 4.02e9, 66.1e6, 36, 100.93e6},
-                                           {"Qwen3-8B", 8.19e9, 87.3e6, 36, 192.94e6},
-                                           {"Qwen3-32B", 32.8e9, 268.4e6, 64, 487.59e6}}};
+constexpr std::array<Model, 4> kModels = {{{"Qwen3-0.6B", 0.60e9, 20.2e6, 28, 15.73e6, 2048},
+                                           {"Qwen3-4B", 4.02e9, 66.1e6, 36, 100.93e6, 4096},
+                                           {"Qwen3-8B", 8.19e9, 87.3e6, 36, 192.94e6, 4096},
+                                           {"Qwen3-32B", 32.8e9, 268.4e6, 64, 487.59e6, 8192}}};
 constexpr std::array<int, 9> kGpus = {1, 2, 4, 8, 16, 64, 256, 512, 1024};
 
 // 400 TFLOP/s of bf16 is about 40% of an H100's peak, 450 GB/s its NVLink, 50 GB/s one 400 Gb/s
@@ -95,6 +96,57 @@ std::string sharing_section() {
       "is counted and not modelled: the bytes that each rank sends, held to the byte against real "
       "runs (`SharedBase` in `tests/program/shared_base_test.cpp`).\n",
       sharing_table(), hiding_tokens(kH100, 8), hiding_tokens(kH100, 64));
+}
+
+// Seconds that a rank of `ranks` computes for a document of so many tokens, and exchanges in bf16.
+StepTime shared_document_time(const Model& model, double tokens, int ranks) {
+  const double share = tokens / ranks;
+  StepTime time;
+  time.compute = model.layers *
+                 (4 * model.layer * share + 7 * model.queries * tokens * share) / kH100.flops;
+  const double bytes = 3 * (tokens - share) * 2 * 1024 * 2;
+  time.communication =
+      model.layers * bytes / (ranks <= kH100.gpus_per_node ? kH100.link : kH100.network);
+  return time;
+}
+
+std::string context_table(double tokens) {
+  std::string text = "| ranks that share |";
+  std::string rule = "| ---: |";
+  for (const Model& model : kModels) {
+    text += fmt::format(" {} |", model.name);
+    rule += " ---: |";
+  }
+  text += "\n" + rule + "\n";
+  for (const int ranks : {2, 4, 8, 16, 64}) {
+    text += fmt::format("| {} |", ranks);
+    for (const Model& model : kModels) {
+      const StepTime time = shared_document_time(model, tokens, ranks);
+      text += fmt::format(" {:.2f} + {:.2f} s, {:.1f}% |", time.compute, time.communication,
+                          100 * time.share());
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string context_section() {
+  return fmt::format(
+      "\n## Documents spread over ranks (`context_parallel_size`)\n\n"
+      "In each layer a rank sends the keys and values of its rows of split documents to the others "
+      "of its group, forward and backward, and their gradients once: 3 (C - 1) R (2 Hk D) numbers, "
+      "where R is the most rows that a rank of the group has; 4 instead of 3 where layers are "
+      "computed again. None of it is hidden. For one document, bf16 and a frozen base, computing + "
+      "exchanging, and the latter's share:\n\n### 32,768 tokens\n\n{}\n### 131,072 "
+      "tokens\n\n{}\n"
+      "Within a node the exchange costs little from the first table on, the less the longer the "
+      "document: attention grows with its square, the exchange with its length. Between nodes "
+      "it is "
+      "large for small models. What is counted and not modelled: the bytes that each rank sends, "
+      "held to the byte against real passes of two, three and four ranks (`ContextBytes` in "
+      "`tests/trainer/context_test.cpp`). Documents that fit into one rank's memory are trained "
+      "faster without, on as many ranks: each then has its own.\n",
+      context_table(32768), context_table(131072));
 }
 
 }  // namespace
@@ -183,7 +235,7 @@ std::string scaling_markdown() {
          "save: under 1% in the first table, and in the second up to 7% of the smallest model's "
          "step and 1.6% of the largest's, between nodes alone. That is why gradients are added up "
          "in one call after the passes, and there is no setting to overlap them.\n" +
-         sharing_section() +
+         sharing_section() + context_section() +
          "\nWhat the model leaves out: stragglers (a step is as slow as its slowest rank, and "
          "documents of different lengths make ranks differ), congestion, loading and saving. The "
          "small messages go over Gloo between all pairs of ranks, whose handling grows with W: at "

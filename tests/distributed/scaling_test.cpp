@@ -28,6 +28,17 @@ TEST(Scaling, BytesOfAStepByHand) {
   EXPECT_EQ(step_bytes(2, 3, 7, 3), 4U * (5 + 4) + 2 * 72);
 }
 
+// Four ranks in two groups: two rounds of losses for four micro-batches, as with two ranks.
+TEST(Scaling, BytesOfAStepOfGroupsByHand) {
+  EXPECT_EQ(step_bytes(0, 4, 1000, 4, 2), 4U * (750 + 250 * 3) + 3 * 80);
+}
+
+TEST(Scaling, BytesOfASharedMicroBatchByHand) {
+  // Keys and values there and back again, and their gradients, to two others.
+  EXPECT_EQ(context_bytes(3, 4, 100, false), 3U * 4 * 2 * 100);
+  EXPECT_EQ(context_bytes(3, 4, 100, true), 4U * 4 * 2 * 100);
+}
+
 TEST(Scaling, BytesOfASharedBaseByHand) {
   // Four layers, three ranks: layers 2 and 3 on the way up, 1 and 0 on the way down, to two others.
   EXPECT_EQ(shared_layer_bytes(3, 4, 100, 1), 4U * 2 * 100);

@@ -85,6 +85,18 @@ TEST(Estimate, ASharedBaseTakesLessOnEachOfMoreRanks) {
   EXPECT_THAT(weft(arguments).out, HasSubstr("On each of the 8 ranks that share the base"));
 }
 
+TEST(Estimate, ASharedMicroBatchTakesLessOnEachRank) {
+  const auto plan = [](const std::string& sharing) {
+    return estimate({"max_length=512", sharing}).at("plain");
+  };
+  const Json alone = plan("context_parallel_size=1");
+  const Json shared = plan("context_parallel_size=4");
+  EXPECT_EQ(shared.at("weights"), alone.at("weights"));
+  EXPECT_LT(shared.at("activations").get<double>(), 0.3 * alone.at("activations").get<double>());
+  EXPECT_THAT(weft(estimate_command({"context_parallel_size=4"})).out,
+              HasSubstr("On each of the 4 ranks that share a micro-batch"));
+}
+
 TEST(Estimate, MemoryThatIsNoNumberIsRefused) {
   std::vector<std::string> arguments = estimate_command({});
   arguments.insert(arguments.end(), {"--memory", "much"});
