@@ -102,8 +102,8 @@ std::string sharing_section() {
 StepTime shared_document_time(const Model& model, double tokens, int ranks) {
   const double share = tokens / ranks;
   StepTime time;
-  time.compute = model.layers *
-                 (4 * model.layer * share + 7 * model.queries * tokens * share) / kH100.flops;
+  time.compute =
+      model.layers * (4 * model.layer * share + 7 * model.queries * tokens * share) / kH100.flops;
   const double bytes = 3 * (tokens - share) * 2 * 1024 * 2;
   time.communication =
       model.layers * bytes / (ranks <= kH100.gpus_per_node ? kH100.link : kH100.network);
@@ -139,10 +139,10 @@ std::string context_section() {
       "computed again. None of it is hidden. For one document, bf16 and a frozen base, computing + "
       "exchanging, and the latter's share:\n\n### 32,768 tokens\n\n{}\n### 131,072 "
       "tokens\n\n{}\n"
-      "Within a node the exchange costs little from the first table on, the less the longer the "
-      "document: attention grows with its square, the exchange with its length. Between nodes "
-      "it is "
-      "large for small models. What is counted and not modelled: the bytes that each rank sends, "
+      "Attention grows with the square of a document and the exchange with its length, so that "
+      "within a node of eight the exchange is a few hundredths of all but the smallest models' "
+      "passes. Between nodes it can take longer than the computing: there a group pays only where "
+      "nothing else fits. What is counted and not modelled: the bytes that each rank sends, "
       "held to the byte against real passes of two, three and four ranks (`ContextBytes` in "
       "`tests/trainer/context_test.cpp`). Documents that fit into one rank's memory are trained "
       "faster without, on as many ranks: each then has its own.\n",

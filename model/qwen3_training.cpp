@@ -111,10 +111,11 @@ at::Tensor Qwen3Model::forward_backward(const PackedBatch& batch, double scale,
   }
   LayerPass pass = begin_pass(batch, key);
   RecordedPasses::Entry* const recorded =
-      recorded_ && !has_dropout() && batch.split.rows == 0 ? recorded_->find(
-                                        pass, [this](LayerPass& own) { run_layers_keeping(own); },
-                                        [this](LayerPass& own) { run_layers_backward(own); })
-                                  : nullptr;
+      recorded_ && !has_dropout() && batch.split.rows == 0
+          ? recorded_->find(
+                pass, [this](LayerPass& own) { run_layers_keeping(own); },
+                [this](LayerPass& own) { run_layers_backward(own); })
+          : nullptr;
   if (recorded != nullptr) {
     const TracePhase phase("layers, recorded");
     recorded->forward->replay();

@@ -247,6 +247,8 @@ TEST(RunConfigErrors, RecordingsThatCannotBe) {
               HasSubstr("set lora_dropout: 0, or cuda_graphs: false"));
   EXPECT_THAT(message("cuda_graphs: true\nshard_base: node"),
               HasSubstr("set shard_base: none instead of node"));
+  EXPECT_THAT(message("cuda_graphs: true\ncp_size: 4"),
+              HasSubstr("set context_parallel_size: 1 instead of 4"));
 }
 
 TEST(RunConfigErrors, AdapterWithFullFineTuning) {
