@@ -7,6 +7,14 @@
 #include "base/error.h"
 
 namespace weft::trainer {
+namespace {
+
+// The random stream of dropout masks; others (initialisation, data order) have theirs.
+constexpr std::uint64_t kDropoutSeedSalt = 0x9e3779b97f4a7c15ULL;
+// Between the seeds of two ranks of a group.
+constexpr std::uint64_t kRankSalt = 0xd1b54a32d192ed03ULL;
+
+}  // namespace
 
 ContextPlace context_place(const RunConfig& config, const distributed::Session& session) {
   const std::int64_t ranks = config.context_parallel_size;
@@ -17,6 +25,11 @@ ContextPlace context_place(const RunConfig& config, const distributed::Session& 
         ranks, session.size(), session.size() == 1 ? "" : "s");
   }
   return {session.rank() / ranks, session.size() / ranks, session.rank() % ranks, ranks};
+}
+
+std::uint64_t dropout_seed(const RunConfig& config, const ContextPlace& place) {
+  return (static_cast<std::uint64_t>(config.seed) ^ kDropoutSeedSalt) +
+         static_cast<std::uint64_t>(place.rank) * kRankSalt;
 }
 
 ContextGroup::ContextGroup(std::unique_ptr<distributed::BackgroundGather> gather,

@@ -26,6 +26,10 @@ struct ContextPlace {
 [[nodiscard]] ContextPlace context_place(const RunConfig& config,
                                          const distributed::Session& session);
 
+/// What dropout masks are drawn from: ranks of a group have rows of the same numbers, and masks of
+/// their own. Without groups it depends on the config alone.
+[[nodiscard]] std::uint64_t dropout_seed(const RunConfig& config, const ContextPlace& place);
+
 /// The exchange of a group over connections of its own.
 class ContextGroup final : public model::ContextExchange {
  public:

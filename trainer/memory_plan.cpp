@@ -68,6 +68,20 @@ std::int64_t attention_bytes(const model::Qwen3Config& config, const model::Pack
   return most;
 }
 
+// What FlashAttention-2 allocates itself for a piece's gradients: a sum of those of the queries in
+// fp32, and those of keys and values once for each query head.
+std::int64_t flash_bytes(const model::Qwen3Config& config, const model::PackedBatch& batch,
+                         at::ScalarType dtype) {
+  const auto narrow = static_cast<std::int64_t>(c10::elementSize(dtype));
+  const std::int64_t heads = config.num_attention_heads + config.num_key_value_heads;
+  std::int64_t most = 0;
+  for (const model::SplitRows::Piece& piece : batch.split.pieces) {
+    const std::int64_t queries = piece.rows * config.num_attention_heads * (4 + narrow);
+    most = std::max(most, config.head_dim * (queries + piece.keys * 2 * heads * narrow));
+  }
+  return most;
+}
+
 std::int64_t trained_bytes(Trainable& trainable, const RunConfig& config, at::ScalarType dtype,
                            c10::DeviceType device) {
   const at::Tensor& values = trainable.parameters().values();
@@ -121,9 +135,8 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
     plan.workspace = std::max(plan.workspace, model.scratch_bytes());
   }
   plan.workspace += model.table_bytes();
-  if (device == at::kCPU) {
-    plan.workspace += attention_bytes(shape, longest, dtype);
-  }
+  plan.workspace += device == at::kCPU ? attention_bytes(shape, longest, dtype)
+                                       : flash_bytes(shape, longest, dtype);
   return plan;
 }
 

@@ -56,15 +56,15 @@ Trainer::Trainer(FileSystem& files, RunConfig config, distributed::Session* sess
                                        config_.peak_learning_rate(model_config_.hidden_size));
   const std::int64_t trained = trainable_->parameters().count();
   summary_ = fmt::format(
-      "{} {} of {} parameters on {}{}{} in {}{}, {} documents, {} steps, learning rate {:.3g}",
+      "{} {} of {} parameters on {}{} in {}{}{}, {} documents, {} steps, learning rate {:.3g}",
       trainable_->trains_weights() ? "full fine-tuning:" : "LoRA:",
       human_count(static_cast<double>(trained)),
       human_count(static_cast<double>(model_config_.parameter_count())),
-      place_.lanes > 1 ? fmt::format("{} x ", place_.lanes) : "",
-      place_.ranks > 1 ? fmt::format("{} ranks' ", place_.ranks) : "",
+      session_->size() > 1 ? fmt::format("{} x ", session_->size()) : "",
       device_->is_cuda() ? "GPU" : "CPU", dtype_ == at::kBFloat16 ? "bf16" : "fp32",
-      config_.fp8_base() ? ", the base in fp8" : "", loader_->documents(), state_.max_steps,
-      schedule_.peak_learning_rate);
+      config_.fp8_base() ? ", the base in fp8" : "",
+      place_.ranks > 1 ? fmt::format(", {} ranks to a micro-batch", place_.ranks) : "",
+      loader_->documents(), state_.max_steps, schedule_.peak_learning_rate);
 }
 
 void Trainer::prepare() {

@@ -17,10 +17,6 @@
 namespace weft::trainer {
 namespace {
 
-// The random stream of dropout masks; others (initialisation, data order) have theirs.
-constexpr std::uint64_t kDropoutSeedSalt = 0x9e3779b97f4a7c15ULL;
-// Between the seeds of two ranks that share a micro-batch.
-constexpr std::uint64_t kRankSalt = 0xd1b54a32d192ed03ULL;
 // Between the numbers of two passes of one micro-batch: more than a run has micro-batches.
 constexpr std::uint64_t kPassStride = std::uint64_t{1} << 40;
 
@@ -89,11 +85,7 @@ at::Tensor Trainer::run_micro_batch(const data::MicroBatch& micro, std::uint64_t
   model::Qwen3Model& model = trainable_->model();
   at::Tensor sum;
   for (const data::MicroBatch& pass : passes_of(micro)) {
-    // Ranks that share a micro-batch have rows of the same numbers, and masks of their own.
-    const model::Qwen3Model::StepKey key{
-        (static_cast<std::uint64_t>(config_.seed) ^ kDropoutSeedSalt) +
-            static_cast<std::uint64_t>(place_.rank) * kRankSalt,
-        number};
+    const model::Qwen3Model::StepKey key{dropout_seed(config_, place_), number};
     const at::Tensor part = model.forward_backward(packed(pass), scale, key).sum(at::kDouble);
     sum = sum.defined() ? sum + part : part;
     number += kPassStride;

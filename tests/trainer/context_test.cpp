@@ -6,9 +6,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "distributed/scaling.h"
+#include "kernels/work_log.h"
 #include "tests/distributed/rank_testing.h"
 #include "tests/model/fixture.h"
 #include "tests/support/caught.h"
@@ -128,6 +130,40 @@ TEST(Context, RanksWithoutATargetServeTheOneThatHasSome) {
     EXPECT_LT(
         test::relative_error(shared_numbers(model, some, session), numbers_of(one, some.whole())),
         1e-12);
+  });
+}
+
+TEST(Context, RanksOfAGroupDrawMasksOfTheirOwn) {
+  trainer::RunConfig config;
+  const auto seed = [&](std::int64_t lane, std::int64_t rank) {
+    return trainer::dropout_seed(config, {lane, 4, rank, 2});
+  };
+  EXPECT_EQ(seed(0, 1), seed(3, 1)) << "lanes differ by the number of the micro-batch";
+  EXPECT_NE(seed(0, 0), seed(0, 1));
+  EXPECT_EQ(seed(0, 0), trainer::dropout_seed(config, {}));
+}
+
+// As the roofline counts it: the ranks' work is that of one.
+TEST(Context, TheRanksTogetherCountTheWorkOfAttentionThatOneDoes) {
+  const Documents documents({101, 30, 5});
+  const auto flops = [](const kernels::WorkLog& log) {
+    double sum = 0;
+    for (const kernels::Work& work : log.entries()) {
+      sum += work.kind == kernels::WorkKind::kAttention ? work.flops : 0;
+    }
+    return sum;
+  };
+  test::run_ranks(3, [&](Session& session) {
+    model::Qwen3Model model = load(at::kFloat);
+    model.set_context(open_group(session));
+    const kernels::WorkLog log;
+    (void)numbers_of(model, documents.part(session));
+    const std::vector<double> parts = session.group().gather(flops(log), "a test");
+    const kernels::WorkLog whole;
+    model::Qwen3Model one = load(at::kFloat);
+    (void)numbers_of(one, documents.whole());
+    EXPECT_DOUBLE_EQ(std::accumulate(parts.begin(), parts.end(), 0.0), flops(whole));
+    EXPECT_LT(*std::max_element(parts.begin(), parts.end()), 0.36 * flops(whole)) << "uneven";
   });
 }
 
