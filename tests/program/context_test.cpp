@@ -65,7 +65,8 @@ INSTANTIATE_TEST_SUITE_P(
              {"finetuning_type=full", "adapter_name_or_path=''", "learning_rate=1e-4"}},
         Case{"TwoLanes", 4, 2, {}},
         Case{"Sharded", 4, 2, {}, 5e-6, {"shard_base=world", "gradient_checkpointing=true"}},
-        Case{"Bf16", 2, 2, {"dtype=bf16"}, 2e-2}, Case{"Fp8", 2, 2, {"base_dtype=fp8"}, 1e-3},
+        Case{"Bf16", 2, 2, {"dtype=bf16"}, 2e-2}, Case{"Extended", 2, 2, {"lora_gemm=extended"}},
+        Case{"Fp8", 2, 2, {"base_dtype=fp8"}, 1e-3},
         Case{"ShortDocuments", 4, 4, {"max_length=5", "per_device_train_batch_size=1"}}),
     [](const auto& info) { return info.param.name; });
 

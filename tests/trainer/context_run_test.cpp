@@ -11,8 +11,8 @@
 #include "model/init.h"
 #include "model/presets.h"
 #include "tests/distributed/rank_testing.h"
+#include "tests/support/counting_allocator.h"
 #include "tests/support/temp_folder.h"
-#include "tests/trainer/counting_allocator.h"
 #include "tests/trainer/run_testing.h"
 #include "trainer/memory_plan.h"
 
