@@ -24,7 +24,16 @@ Trace::Trace() : began_(std::chrono::steady_clock::now()) {
 
 Trace::~Trace() { active = nullptr; }
 
+void Trace::settle_by(std::function<void()> settle) {
+  if (active != nullptr) {
+    active->settle_ = std::move(settle);
+  }
+}
+
 std::int64_t Trace::now() const {
+  if (settle_) {
+    settle_();
+  }
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
                                                               began_)
       .count();

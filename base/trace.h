@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,8 +12,7 @@ namespace weft {
 
 /// Where the time of a program goes: named spans of wall time, nested. One trace at a time is
 /// active in a process; the code that is measured marks its phases with TracePhase, which costs a
-/// comparison while no trace is active. Used from one thread. On a GPU, whose work is queued, a
-/// span is the time it took to queue.
+/// comparison while no trace is active. Used from one thread.
 class Trace {
  public:
   /// Becomes the active one, and stays it as long as it lives.
@@ -20,6 +20,10 @@ class Trace {
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
   ~Trace();
+
+  /// What the active trace calls, from now on, before it reads the clock: a span then ends when
+  /// what it has given to a device is done. Does nothing while no trace is active.
+  static void settle_by(std::function<void()> settle);
 
   /// What one name took, without the spans inside it.
   struct Share {
@@ -58,6 +62,7 @@ class Trace {
   [[nodiscard]] std::int64_t now() const;
 
   std::chrono::steady_clock::time_point began_;
+  std::function<void()> settle_;
   std::vector<Open> open_;
   std::vector<Span> spans_;
   std::vector<std::pair<const char*, Sum>> sums_;

@@ -3,6 +3,7 @@
 #if defined(WEFT_CUDA_KERNELS)
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <cuda_runtime_api.h>
 #endif
 
@@ -48,6 +49,14 @@ std::int64_t peak_device_bytes(c10::Device device) {
   return device.is_cuda() ? statistics_of(device).allocated_bytes[kAll].peak : 0;
 }
 
+void wait_for_device(c10::Device device) {
+  if (device.is_cuda() &&
+      c10::cuda::currentStreamCaptureStatusMayInitCtx() == c10::cuda::CaptureStatus::None) {
+    c10::cuda::set_device(device.index());
+    c10::cuda::device_synchronize();
+  }
+}
+
 #else
 
 std::int64_t free_device_bytes(c10::Device) { return 0; }
@@ -55,6 +64,8 @@ std::int64_t free_device_bytes(c10::Device) { return 0; }
 int compute_capability(c10::Device) { return 0; }
 
 std::int64_t peak_device_bytes(c10::Device) { return 0; }
+
+void wait_for_device(c10::Device) {}
 
 #endif
 

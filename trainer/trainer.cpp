@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/trace.h"
+#include "kernels/device_properties.h"
 #include "kernels/recorded_work.h"
 #include "trainer/base_model.h"
 #include "trainer/datasets.h"
@@ -94,6 +95,9 @@ void Trainer::prepare() {
 }
 
 void Trainer::load() {
+  if (device_->is_cuda()) {  // or a profile would show what it took to queue the work
+    Trace::settle_by([device = *device_] { kernels::wait_for_device(device); });
+  }
   // Ranks that share this host's memory, or a GPU, share what is free.
   const std::int64_t sharers =
       device_->is_cuda() ? 1 : std::max(session_->launch().local_world_size, 1);

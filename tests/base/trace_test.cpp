@@ -45,6 +45,34 @@ TEST(Trace, ASpanCountsWithoutTheSpansInsideIt) {
   EXPECT_NEAR(shares[0].fraction + shares[1].fraction + shares[2].fraction, 1.0, 1e-9);
 }
 
+// A device's work is waited for where the span ends, so that its time is the span's.
+TEST(Trace, ASpanEndsWhenItsWorkIsSettled) {
+  int calls = 0;
+  Trace::settle_by([&] { ++calls; });  // no trace is active: for nobody
+  {
+    const Trace trace;
+    { const TracePhase phase("before"); }
+    EXPECT_EQ(calls, 0);
+    bool queued = false;
+    Trace::settle_by([&] {
+      ++calls;
+      if (queued) {
+        wait(30);
+      }
+    });
+    {
+      const TracePhase phase("queues");
+      queued = true;
+    }
+    EXPECT_EQ(calls, 2);
+    EXPECT_EQ(trace.shares()[0].name, "queues");
+    EXPECT_GE(trace.shares()[0].seconds, 0.030);
+  }
+  const Trace next;
+  { const TracePhase phase("after"); }
+  EXPECT_EQ(calls, 2) << "another trace's";
+}
+
 TEST(Trace, SumsOverEqualNames) {
   const Trace trace;
   for (int i = 0; i < 7; ++i) {
