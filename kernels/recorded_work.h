@@ -26,9 +26,9 @@ class WorkRecorder {
   [[nodiscard]] virtual std::unique_ptr<RecordedWork> record(const std::function<void()>& body) = 0;
 };
 
-/// CUDA graphs on that device; temporaries that LibTorch takes while recording come from one pool,
-/// so that two recordings must not be launched at one time. Null for another kind of device, or in
-/// a build without CUDA.
+/// CUDA graphs on that device; temporaries that LibTorch takes while recording come from a pool
+/// that they share, so that two recordings must not be launched at one time. Null for another kind
+/// of device, or in a build without CUDA.
 [[nodiscard]] std::shared_ptr<WorkRecorder> make_work_recorder(c10::Device device);
 
 }  // namespace weft::kernels

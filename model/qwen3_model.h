@@ -51,7 +51,7 @@ class Qwen3Model {
   /// null: not. An internal Error for a model whose layers come from a source. Passes with dropout
   /// or split documents are made without.
   void set_recorder(std::shared_ptr<kernels::WorkRecorder> recorder);
-  [[nodiscard]] bool records_passes() const { return recorded_.has_value(); }
+  [[nodiscard]] bool records_passes() const { return recorded_ && recorded_->records(); }
   /// Training passes that were launched as one.
   [[nodiscard]] std::int64_t replayed_passes() const {
     return recorded_ ? recorded_->replays() : 0;

@@ -74,6 +74,8 @@ RecordedPasses::Entry* RecordedPasses::record(const Shape& shape, const LayerPas
   }
   auto entry = std::make_unique<Entry>();
   entry->batch = *pass.context.batch;
+  entry->batch.tokens = entry->batch.tokens.clone();  // the caller's stay the caller's
+  entry->batch.positions = entry->batch.positions.clone();
   entry->pass = pass;
   entry->pass.context.batch = &entry->batch;
   LayerPass& own = entry->pass;

@@ -17,10 +17,10 @@ namespace weft::model {
 /// the same plans. Small models and micro-batches are bound by the thousand and more launches of a
 /// pass, which one launch replaces.
 ///
-/// A shape is recorded when it comes the second time, so that its first pass loads and allocates
-/// what it needs; the ones that were not used for longest are forgotten. Everything else that a
-/// pass depends on (weights, adapters, buffers) must stay at its address, or clear() must be called
-/// first.
+/// A shape is recorded when it comes the second time since clear(), so that its first pass loads
+/// and allocates what it needs; the ones that were not used for longest are forgotten. Everything
+/// else that a pass depends on (weights, adapters, buffers) must stay at its address, or clear()
+/// must be called first.
 class RecordedPasses {
  public:
   /// One shape's launches, bound to inputs of their own.
@@ -46,6 +46,8 @@ class RecordedPasses {
   /// Forgets all of it, and the memory that it holds on to.
   void clear();
 
+  /// Whether shapes are recorded; not any more when the recorder has refused one.
+  [[nodiscard]] bool records() const { return recorder_ != nullptr; }
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   /// Passes that find() has given launches for.
   [[nodiscard]] std::int64_t replays() const { return replays_; }

@@ -1,6 +1,6 @@
 #include "trainer/checkpoint_writer.h"
 
-#include <map>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -21,17 +21,11 @@ void CheckpointWriter::add_text(std::string_view name, std::string_view text) {
   write_synced(hashing_, folder() / name, text);
 }
 
-void CheckpointWriter::add_tensors(std::string_view name,
-                                   std::span<const model::TensorBytes> tensors) {
-  std::vector<model::TensorSpec> specs;
-  std::map<std::string, std::span<const std::byte>> bytes;
-  for (const model::TensorBytes& tensor : tensors) {
-    specs.push_back(tensor.spec);
-    bytes[tensor.spec.name] = tensor.bytes;
-  }
+void CheckpointWriter::add_tensors(std::string_view name, std::vector<model::TensorSpec> specs,
+                                   const BytesOf& bytes_of) {
   model::SafetensorsWriter writer(hashing_, folder() / name, std::move(specs));
   for (const model::TensorSpec& spec : writer.tensors()) {
-    writer.append(spec.name, bytes.at(spec.name));
+    writer.append(spec.name, bytes_of(spec.name));
   }
   writer.finish();
 }

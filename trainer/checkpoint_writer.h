@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/file_system.h"
 #include "model/safetensors.h"
@@ -30,8 +33,11 @@ class CheckpointWriter {
   [[nodiscard]] FileSystem& files() { return hashing_; }
 
   void add_text(std::string_view name, std::string_view text);
-  /// One safetensors file from memory; the bytes need to live only during the call.
-  void add_tensors(std::string_view name, std::span<const model::TensorBytes> tensors);
+  /// One safetensors file. `bytes_of` is asked for one tensor after the other by its name; what it
+  /// gives must live until the next call.
+  using BytesOf = std::function<std::span<const std::byte>(const std::string& tensor)>;
+  void add_tensors(std::string_view name, std::vector<model::TensorSpec> specs,
+                   const BytesOf& bytes_of);
   /// Writes the state and the manifest and publishes the folder; its final path. A checkpoint of
   /// the same step that is already there is replaced, and stays readable until the new one is in
   /// place.

@@ -65,16 +65,19 @@ data::MicroBatch sorted_by_length(const data::MicroBatch& batch) {
   return sorted;
 }
 
-data::MicroBatch filled_up(const data::MicroBatch& batch, std::int64_t tokens) {
+data::MicroBatch filled_up(const data::MicroBatch& batch, std::int64_t tokens,
+                           std::int64_t longest) {
   const std::int64_t step = std::max<std::int64_t>(tokens / 32, 64);
-  const auto size = static_cast<std::int64_t>(batch.tokens.size());
+  auto size = static_cast<std::int64_t>(batch.tokens.size());
   const std::int64_t target = std::min((size + step - 1) / step * step, tokens);
   data::MicroBatch filled = batch;
-  if (target > size) {
-    filled.tokens.resize(static_cast<std::size_t>(target), 0);
-    filled.mask.resize(static_cast<std::size_t>(target), 0);
-    filled.cu_seqlens.push_back(static_cast<std::int32_t>(target));
-    filled.max_seqlen = std::max(filled.max_seqlen, static_cast<std::int32_t>(target - size));
+  while (size < target) {
+    const std::int64_t length = std::min(target - size, longest);
+    size += length;
+    filled.tokens.resize(static_cast<std::size_t>(size), 0);
+    filled.mask.resize(static_cast<std::size_t>(size), 0);
+    filled.cu_seqlens.push_back(static_cast<std::int32_t>(size));
+    filled.max_seqlen = std::max(filled.max_seqlen, static_cast<std::int32_t>(length));
   }
   return filled;
 }

@@ -16,9 +16,11 @@ namespace weft::trainer {
 /// neighbours of about one length together.
 [[nodiscard]] data::MicroBatch sorted_by_length(const data::MicroBatch& batch);
 
-/// The same documents and one more that fills the batch up to a multiple of a 32nd of `tokens` (64
-/// at least), or to `tokens` where that is less: so that micro-batches of many sizes have few. It
-/// has no target and no other document sees it. A batch that is longer stays as it is.
-[[nodiscard]] data::MicroBatch filled_up(const data::MicroBatch& batch, std::int64_t tokens);
+/// The same documents and as many more as fill the batch up to a multiple of a 32nd of `tokens` (64
+/// at least), or to `tokens` where that is less: so that micro-batches of many sizes have few. They
+/// are no longer than `longest`, have no target, and no other document sees them. A batch that is
+/// longer stays as it is.
+[[nodiscard]] data::MicroBatch filled_up(const data::MicroBatch& batch, std::int64_t tokens,
+                                         std::int64_t longest);
 
 }  // namespace weft::trainer

@@ -2,6 +2,9 @@
 
 #include <ATen/ops/empty.h>
 
+#include <map>
+#include <span>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -18,7 +21,7 @@ namespace {
 
 constexpr const char* kOptimizerFile = "optimizer.safetensors";
 
-model::TensorSpec flat_spec(const char* name, const at::Tensor& flat) {
+model::TensorSpec flat_spec(const std::string& name, const at::Tensor& flat) {
   return {name, model::DType::kFloat32, {flat.numel()}};
 }
 
@@ -113,9 +116,9 @@ void Trainer::choose_saving() {
   saves_meanwhile_ = copy + copy / 4 <= room;
   if (!saves_meanwhile_) {
     log_info(
-        "training waits for each checkpoint: to write it meanwhile takes a copy of {}, and {} are "
-        "free",
-        human_bytes(copy), human_bytes(room));
+        "training waits for each checkpoint: to write it meanwhile takes a copy of {}, for which "
+        "there is no room known beside the run",
+        human_bytes(copy));
   }
 }
 
@@ -155,7 +158,7 @@ void Trainer::stage_checkpoint() {
   staged_.state = state_;
   const auto stage = [this](const at::Tensor& from, at::Tensor& to) {
     if (!saves_meanwhile_) {
-      to = from.to(at::kCPU);
+      to = from;  // written before anything changes it
       return;
     }
     if (!to.defined()) {
@@ -174,14 +177,17 @@ void Trainer::write_checkpoint() {
   distributed::tell_phase_observer("writing", state.step);
   CheckpointWriter writer(files_, config_.output_dir, state.step);
   trainable_->save(writer.files(), writer.folder(), staged_.values);
-  std::vector<model::TensorBytes> tensors;
-  for (const auto& [name, flat] : {std::pair<const char*, at::Tensor>{"values", staged_.values},
-                                   {"moment1", staged_.moment1},
-                                   {"moment2", staged_.moment2}}) {
-    tensors.push_back({flat_spec(name, flat),
-                       {static_cast<const std::byte*>(flat.const_data_ptr()), flat.nbytes()}});
+  const std::map<std::string, at::Tensor> tensors{
+      {"values", staged_.values}, {"moment1", staged_.moment1}, {"moment2", staged_.moment2}};
+  std::vector<model::TensorSpec> specs;
+  for (const auto& [name, flat] : tensors) {
+    specs.push_back(flat_spec(name, flat));
   }
-  writer.add_tensors(kOptimizerFile, tensors);
+  at::Tensor host;  // one at a time, where they are not on the host
+  writer.add_tensors(kOptimizerFile, specs, [&](const std::string& name) {
+    host = tensors.at(name).to(at::kCPU);
+    return std::span(static_cast<const std::byte*>(host.const_data_ptr()), host.nbytes());
+  });
   distributed::tell_phase_observer("publishing", state.step);
   const fs::path folder = writer.commit(state);
   log_debug("saved {}", folder.string());

@@ -62,7 +62,7 @@ std::vector<data::MicroBatch> Trainer::passes_of(const data::MicroBatch& micro) 
                                   ? config_.max_length * config_.per_device_train_batch_size
                                   : memory_.tokens_per_pass;
     for (data::MicroBatch& pass : passes) {
-      pass = sorted_by_length(filled_up(pass, most));
+      pass = sorted_by_length(filled_up(pass, most, config_.max_length));
     }
   }
   return passes;

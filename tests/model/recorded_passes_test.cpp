@@ -99,6 +99,17 @@ TEST(RecordedPasses, GiveTheBitsOfPassesThatAreNot) {
   }
 }
 
+TEST(RecordedPasses, LeaveTheCallersBatchesAsTheyAre) {
+  const auto recorder = std::make_shared<FakeRecorder>();
+  Training recorded(recorder);
+  Training plain(nullptr);
+  const model::PackedBatch first = batch_of(kShort, 1);
+  const model::PackedBatch second = batch_of(kShort, 2);
+  for (const model::PackedBatch* batch : {&first, &first, &second, &first, &second}) {
+    expect_equal_bits(recorded.pass(*batch), plain.pass(*batch));
+  }
+}
+
 // Another batch may make a buffer grow, which moves it: the old addresses are worth nothing then.
 TEST(RecordedPasses, AreMadeAnewWhenTheBuffersMove) {
   const auto recorder = std::make_shared<FakeRecorder>();
@@ -145,6 +156,7 @@ TEST(RecordedPasses, ARecorderThatRefusesIsAskedOnce) {
   }
   EXPECT_EQ(recorder->asked, 1);
   EXPECT_EQ(recorded.model.replayed_passes(), 0);
+  EXPECT_FALSE(recorded.model.records_passes()) << "batches are filled up for nothing";
 }
 
 // Three shapes in turn with room for two: the one that was not used for longest goes.

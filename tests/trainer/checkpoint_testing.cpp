@@ -43,15 +43,15 @@ std::vector<float> example_values(std::int64_t step) {
 fs::path save_example(FileSystem& files, const fs::path& output_dir, std::int64_t step,
                       int variant) {
   const std::vector<float> values = example_values(step);
-  const model::TensorBytes master{.spec = {.name = "master",
-                                           .dtype = model::DType::kFloat32,
-                                           .shape = {static_cast<std::int64_t>(values.size())}},
-                                  .bytes = std::as_bytes(std::span(values))};
+  const model::TensorSpec master{.name = "master",
+                                 .dtype = model::DType::kFloat32,
+                                 .shape = {static_cast<std::int64_t>(values.size())}};
   CheckpointWriter writer(files, output_dir, step);
   writer.add_text("adapter_config.json", fmt::format("{{\"r\": 32, \"variant\": {}}}\n", variant));
   publish_file(writer.files(), writer.folder() / "adapter_model.safetensors",
                std::string_view("adapter bytes"));
-  writer.add_tensors("optimizer.safetensors", {&master, 1});
+  writer.add_tensors("optimizer.safetensors", {master},
+                     [&](const std::string&) { return std::as_bytes(std::span(values)); });
   return writer.commit(example_state(step));
 }
 

@@ -59,7 +59,7 @@ TEST(SortedByLength, PutsTheShortestFirstAndKeepsDocumentsWhole) {
 
 TEST(FilledUp, AddsADocumentWithoutTargets) {
   const data::MicroBatch batch = batch_of({30, 50});
-  const data::MicroBatch filled = filled_up(batch, 4096);
+  const data::MicroBatch filled = filled_up(batch, 4096, 2048);
   EXPECT_EQ(filled.cu_seqlens, (std::vector<std::int32_t>{0, 30, 80, 128}));
   EXPECT_EQ(std::accumulate(filled.mask.begin() + 80, filled.mask.end(), 0), 0);
   EXPECT_EQ(filled.trained_tokens, batch.trained_tokens);
@@ -67,11 +67,17 @@ TEST(FilledUp, AddsADocumentWithoutTargets) {
   EXPECT_TRUE(std::equal(batch.tokens.begin(), batch.tokens.end(), filled.tokens.begin()));
 }
 
+TEST(FilledUp, NoDocumentIsLongerThanTheRunHas) {
+  const data::MicroBatch filled = filled_up(batch_of({16, 16}), 8192, 100);
+  EXPECT_EQ(filled.cu_seqlens, (std::vector<std::int32_t>{0, 16, 32, 132, 232, 256}));
+  EXPECT_EQ(filled.max_seqlen, 100);
+}
+
 TEST(FilledUp, KeepsToTheTokensThatABatchMayHave) {
-  EXPECT_EQ(filled_up(batch_of({80}), 100).tokens.size(), 100U);
-  EXPECT_EQ(filled_up(batch_of({128}), 4096), batch_of({128}));
-  EXPECT_EQ(filled_up(batch_of({120}), 100), batch_of({120}));
-  EXPECT_EQ(filled_up(batch_of({4000}), 8192).tokens.size(), 4096U);
+  EXPECT_EQ(filled_up(batch_of({80}), 100, 100).tokens.size(), 100U);
+  EXPECT_EQ(filled_up(batch_of({128}), 4096, 2048), batch_of({128}));
+  EXPECT_EQ(filled_up(batch_of({120}), 100, 100), batch_of({120}));
+  EXPECT_EQ(filled_up(batch_of({4000}), 8192, 4096).tokens.size(), 4096U);
 }
 
 }  // namespace
