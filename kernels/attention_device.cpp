@@ -56,7 +56,7 @@ std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int3
     if (options.backend == "auto") {
       warn_once(fmt::format("attention by FlashAttention-2, because {}", no_cudnn));
     }
-    return detail::make_flash_attention(cu_seqlens, layout, device);
+    return detail::make_flash_attention(cu_seqlens, layout, device, options.deterministic);
   }
   if (options.backend == "flash") {
     fail_config("attn_implementation: flash can't be used: it does not take {}", no_flash);

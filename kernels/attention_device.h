@@ -54,7 +54,8 @@ namespace detail {
 /// "" or why FlashAttention-2 can't be used for such heads on the device.
 std::string why_no_flash(const HeadLayout& layout, c10::Device device);
 std::shared_ptr<DeviceAttention> make_flash_attention(std::span<const std::int32_t> cu_seqlens,
-                                                      const HeadLayout& layout, c10::Device device);
+                                                      const HeadLayout& layout, c10::Device device,
+                                                      bool deterministic);
 /// As prefix_attention.h says, of rows on the device; `lse` [heads_q, n]. Nothing on the meta
 /// device.
 void flash_prefix_forward(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
@@ -62,7 +63,7 @@ void flash_prefix_forward(const at::Tensor& q, const at::Tensor& keys, const at:
 void flash_prefix_backward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& keys,
                            const at::Tensor& values, double scale, const at::Tensor& out,
                            const at::Tensor& lse, const at::Tensor& dq, const at::Tensor& dkeys,
-                           const at::Tensor& dvalues);
+                           const at::Tensor& dvalues, bool deterministic);
 /// "" or why cuDNN can't be used on the device.
 std::string why_no_cudnn(c10::Device device);
 std::shared_ptr<DeviceAttention> make_cudnn_attention(std::span<const std::int32_t> cu_seqlens,

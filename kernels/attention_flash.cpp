@@ -15,11 +15,43 @@
 namespace weft::kernels::detail {
 namespace {
 
+// LibTorch's backward pass adds the queries' gradients in the order of the keys' blocks where its
+// own switch says so, and by atomics elsewhere. The switch also fills new memory, which costs time.
+class DeterministicScope {
+ public:
+  explicit DeterministicScope(bool wanted)
+      : wanted_(wanted),
+        before_(at::globalContext().deterministicAlgorithms()),
+        warned_(at::globalContext().deterministicAlgorithmsWarnOnly()),
+        filled_(at::globalContext().deterministicFillUninitializedMemory()) {
+    if (wanted_) {
+      at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+      at::globalContext().setDeterministicFillUninitializedMemory(false);
+    }
+  }
+  DeterministicScope(const DeterministicScope&) = delete;
+  DeterministicScope& operator=(const DeterministicScope&) = delete;
+  ~DeterministicScope() {
+    if (wanted_) {
+      at::globalContext().setDeterministicAlgorithms(before_, warned_);
+      at::globalContext().setDeterministicFillUninitializedMemory(filled_);
+    }
+  }
+
+ private:
+  bool wanted_;
+  bool before_;
+  bool warned_;
+  bool filled_;
+};
+
 class FlashAttention final : public DeviceAttention {
  public:
   FlashAttention(std::span<const std::int32_t> cu_seqlens, const HeadLayout& layout,
-                 c10::Device device)
-      : layout_(layout), scale_(1.0 / std::sqrt(static_cast<double>(layout.head_dim))) {
+                 c10::Device device, bool deterministic)
+      : layout_(layout),
+        scale_(1.0 / std::sqrt(static_cast<double>(layout.head_dim))),
+        deterministic_(deterministic) {
     for (std::size_t i = 0; i + 1 < cu_seqlens.size(); ++i) {
       longest_ = std::max<std::int64_t>(longest_, cu_seqlens[i + 1] - cu_seqlens[i]);
     }
@@ -47,6 +79,7 @@ class FlashAttention final : public DeviceAttention {
     if (qkv.is_meta()) {
       return;
     }
+    const DeterministicScope deterministic(deterministic_);
     const auto [dq, dk, dv] = at::_flash_attention_backward(
         heads_of(dout), q(qkv), k(qkv), v(qkv), heads_of(out),
         lse.view({layout_.heads_q, qkv.size(0)}), bounds_, bounds_, longest_, longest_,
@@ -80,6 +113,7 @@ class FlashAttention final : public DeviceAttention {
 
   HeadLayout layout_;
   double scale_;
+  bool deterministic_;
   std::int64_t longest_ = 0;
   at::Tensor bounds_;           // [B + 1] int32
   at::Tensor no_random_state_;  // there is no dropout
@@ -88,9 +122,9 @@ class FlashAttention final : public DeviceAttention {
 }  // namespace
 
 std::shared_ptr<DeviceAttention> make_flash_attention(std::span<const std::int32_t> cu_seqlens,
-                                                      const HeadLayout& layout,
-                                                      c10::Device device) {
-  return std::make_shared<FlashAttention>(cu_seqlens, layout, device);
+                                                      const HeadLayout& layout, c10::Device device,
+                                                      bool deterministic) {
+  return std::make_shared<FlashAttention>(cu_seqlens, layout, device, deterministic);
 }
 
 // One sequence each, not ragged: FlashAttention-2 then lines up the last query with the last key,
@@ -111,10 +145,11 @@ void flash_prefix_forward(const at::Tensor& q, const at::Tensor& keys, const at:
 void flash_prefix_backward(const at::Tensor& dout, const at::Tensor& q, const at::Tensor& keys,
                            const at::Tensor& values, double scale, const at::Tensor& out,
                            const at::Tensor& lse, const at::Tensor& dq, const at::Tensor& dkeys,
-                           const at::Tensor& dvalues) {
+                           const at::Tensor& dvalues, bool deterministic) {
   if (q.is_meta()) {
     return;
   }
+  const DeterministicScope scope(deterministic);
   const at::Tensor no_random_state = at::empty({0}, q.options().dtype(at::kLong));
   const auto [gradient_q, gradient_k, gradient_v] = at::_flash_attention_backward(
       dout.unsqueeze(0), q.unsqueeze(0), keys.unsqueeze(0), values.unsqueeze(0), out.unsqueeze(0),

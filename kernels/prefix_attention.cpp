@@ -130,7 +130,7 @@ void prefix_attention_backward(const at::Tensor& dout, const at::Tensor& q, cons
   const at::Tensor by_head = lse.view({q.size(1), q.size(0)});
   if (by_flash(q, keys, options, scratch)) {
     detail::flash_prefix_backward(dout, q, keys, values, scale_of(q), out, by_head, dq, dkeys,
-                                  dvalues);
+                                  dvalues, options.deterministic);
     return;
   }
   const Arena::Scope scope(scratch);

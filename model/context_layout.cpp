@@ -24,28 +24,18 @@ void split(std::int64_t document, std::int64_t length, std::vector<ContextPart>&
   }
 }
 
-}  // namespace
-
-std::vector<ContextPart> lay_out_context(std::span<const std::int32_t> cu_seqlens,
-                                         std::int64_t ranks) {
+// The longest of `whole` comes first; each to whoever has the fewest rows leaves the smallest
+// differences.
+std::vector<ContextPart> deal(std::span<const std::int32_t> cu_seqlens, std::int64_t ranks,
+                              std::span<const std::int64_t> splits,
+                              std::span<const std::int64_t> whole) {
   std::vector<ContextPart> parts(static_cast<std::size_t>(ranks));
-  const auto documents = static_cast<std::int64_t>(cu_seqlens.size()) - 1;
-  std::vector<std::int64_t> whole;
-  for (std::int64_t document = 0; document < documents; ++document) {
-    const std::int64_t length = length_of(cu_seqlens, document);
-    if (length > 2 * ranks && 8 * ranks * length > cu_seqlens.back()) {
-      split(document, length, parts);
-    } else {
-      whole.push_back(document);
-    }
+  for (const std::int64_t document : splits) {
+    split(document, length_of(cu_seqlens, document), parts);
   }
   for (ContextPart& part : parts) {
     part.rows = part.split_rows;
   }
-  // The longest first, each to whoever has the fewest rows, leaves the smallest differences.
-  std::stable_sort(whole.begin(), whole.end(), [&](std::int64_t a, std::int64_t b) {
-    return length_of(cu_seqlens, a) > length_of(cu_seqlens, b);
-  });
   for (const std::int64_t document : whole) {
     ContextPart& part = *std::min_element(
         parts.begin(), parts.end(),
@@ -57,6 +47,43 @@ std::vector<ContextPart> lay_out_context(std::span<const std::int32_t> cu_seqlen
     std::sort(part.whole.begin(), part.whole.end());
   }
   return parts;
+}
+
+// No rank has more than a 32nd over its share: what memory is planned with.
+bool are_even(const std::vector<ContextPart>& parts, std::int64_t tokens) {
+  const auto ranks = static_cast<std::int64_t>(parts.size());
+  return std::all_of(parts.begin(), parts.end(), [&](const ContextPart& part) {
+    return 32 * ranks * part.rows <= 33 * tokens;
+  });
+}
+
+}  // namespace
+
+std::vector<ContextPart> lay_out_context(std::span<const std::int32_t> cu_seqlens,
+                                         std::int64_t ranks) {
+  std::vector<std::int64_t> splits;
+  std::vector<std::int64_t> whole;
+  for (std::int64_t d = 0; d + 1 < static_cast<std::int64_t>(cu_seqlens.size()); ++d) {
+    const std::int64_t length = length_of(cu_seqlens, d);
+    const bool is_long = length > 2 * ranks && 8 * ranks * length > cu_seqlens.back();
+    (is_long ? splits : whole).push_back(d);
+  }
+  std::stable_sort(whole.begin(), whole.end(), [&](std::int64_t a, std::int64_t b) {
+    return length_of(cu_seqlens, a) > length_of(cu_seqlens, b);
+  });
+  // A few that are not long are split as well where they can't be dealt out evenly: at most as many
+  // as would be left over of equal ones, twice.
+  std::span<const std::int64_t> left = whole;
+  while (true) {
+    std::vector<ContextPart> parts = deal(cu_seqlens, ranks, splits, left);
+    const bool may_split = !left.empty() && length_of(cu_seqlens, left.front()) > 2 * ranks &&
+                           static_cast<std::int64_t>(whole.size() - left.size()) < 2 * ranks;
+    if (!may_split || are_even(parts, cu_seqlens.back())) {
+      return parts;
+    }
+    splits.push_back(left.front());
+    left = left.subspan(1);
+  }
 }
 
 }  // namespace weft::model

@@ -69,14 +69,19 @@ std::int64_t attention_bytes(const model::Qwen3Config& config, const model::Pack
 }
 
 // What FlashAttention-2 allocates itself for a piece's gradients: a sum of those of the queries in
-// fp32, and those of keys and values once for each query head.
+// fp32 (where equal runs give equal bits, one for each processor that works on a head), and those
+// of keys and values once for each query head.
 std::int64_t flash_bytes(const model::Qwen3Config& config, const model::PackedBatch& batch,
-                         at::ScalarType dtype) {
+                         at::ScalarType dtype, bool deterministic) {
+  constexpr std::int64_t kProcessors = 148;  // a B200's, which has the most
+  const std::int64_t sums =
+      deterministic ? (kProcessors + config.num_attention_heads - 1) / config.num_attention_heads
+                    : 1;
   const auto narrow = static_cast<std::int64_t>(c10::elementSize(dtype));
   const std::int64_t heads = config.num_attention_heads + config.num_key_value_heads;
   std::int64_t most = 0;
   for (const model::SplitRows::Piece& piece : batch.split.pieces) {
-    const std::int64_t queries = piece.rows * config.num_attention_heads * (4 + narrow);
+    const std::int64_t queries = piece.rows * config.num_attention_heads * (4 * sums + narrow);
     most = std::max(most, config.head_dim * (queries + piece.keys * 2 * heads * narrow));
   }
   return most;
@@ -136,7 +141,7 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
   }
   plan.workspace += model.table_bytes();
   plan.workspace += device == at::kCPU ? attention_bytes(shape, longest, dtype)
-                                       : flash_bytes(shape, longest, dtype);
+                                       : flash_bytes(shape, longest, dtype, config.deterministic);
   return plan;
 }
 

@@ -34,25 +34,27 @@ BaseSharing open_base_sharing(const RunConfig& config, distributed::Session& ses
 void make_passes(model::LayerSource* layers, model::PassKind kind, std::int64_t passes,
                  const std::function<void()>& body, model::ContextExchange* context) {
   std::exception_ptr failed;
+  model::LayerSource* begun = nullptr;
   try {
     if (layers != nullptr) {
       layers->begin(kind, passes);
+      begun = layers;
     }
     body();
   } catch (const Error& error) {
     failed = std::current_exception();
     if (error.kind() == ErrorKind::kPeer) {
-      layers = nullptr;  // there is nobody left to go along with
+      begun = nullptr;  // there is nobody left to go along with
     }
   } catch (...) {
     failed = std::current_exception();
   }
   if (failed && context != nullptr) {
     context->abort();
-    layers = nullptr;
+    begun = nullptr;
   }
-  if (layers != nullptr) {
-    layers->finish();
+  if (begun != nullptr) {
+    begun->finish();
   }
   if (failed) {
     std::rethrow_exception(failed);

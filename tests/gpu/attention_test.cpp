@@ -4,9 +4,13 @@
 #include "kernels/attention.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
+#include "kernels/prefix_attention.h"
 #include "tests/support/tensor_testing.h"
 #include "trainer/device.h"
 
@@ -82,8 +86,59 @@ TEST_P(GpuAttention, EqualRunsGiveEqualBits) {
   for (int i = 0; i < 5; ++i) {
     const Result again = run(qkv.cuda(), dout.cuda(), layout, documents, {.backend = GetParam()});
     EXPECT_TRUE(once.out.equal(again.out));
-    if (std::string(GetParam()) == "cudnn") {  // FlashAttention-2's sums of dq have no fixed order
-      EXPECT_TRUE(once.dqkv.equal(again.dqkv));
+    EXPECT_TRUE(once.dqkv.equal(again.dqkv));
+  }
+}
+
+class GpuPiece : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!trainer::resolve_device("auto").is_cuda()) {
+      GTEST_SKIP() << "there is no GPU that LibTorch can use";
+    }
+  }
+};
+
+// A piece of a document against the prefix that ends with it, as ranks that share documents have
+// it: by FlashAttention-2, and composed.
+TEST_F(GpuPiece, IsAsPreciseAsTheCompositionAndEqualInBits) {
+  struct Piece {
+    at::Tensor out, gradients;
+  };
+  const HeadLayout layout = kLayouts[1];
+  const auto piece = [&](std::int64_t n, std::int64_t m, at::ScalarType dtype,
+                         const char* backend) {
+    const auto rows = [&](std::int64_t count, std::int64_t heads, std::uint64_t seed) {
+      return test::random_normal({count, heads, layout.head_dim}, at::kBFloat16, seed)
+          .to(dtype)
+          .cuda();
+    };
+    const at::ScalarType wide = dtype == at::kDouble ? at::kDouble : at::kFloat;
+    const at::Tensor q = rows(n, layout.heads_q, 1);
+    const at::Tensor keys = rows(m, layout.heads_k, 2);
+    const at::Tensor values = rows(m, layout.heads_k, 3);
+    const at::Tensor out = test::poisoned(q.sizes(), dtype).cuda();
+    const at::Tensor lse = test::poisoned({layout.heads_q * n}, wide).cuda();
+    const at::Tensor dq = test::poisoned(q.sizes(), dtype).cuda();
+    const at::Tensor dkeys = test::filled(keys.sizes(), wide, 0.0).cuda();
+    const at::Tensor dvalues = test::filled(keys.sizes(), wide, 0.0).cuda();
+    Arena scratch(q.device());
+    const AttentionOptions options{.backend = backend};
+    prefix_attention_forward(q, keys, values, out, lse, options, scratch);
+    prefix_attention_backward(rows(n, layout.heads_q, 4), q, keys, values, out, lse, dq, dkeys,
+                              dvalues, options, scratch);
+    return Piece{out.cpu(),
+                 at::cat({dq.to(wide).flatten(), dkeys.flatten(), dvalues.flatten()}).cpu()};
+  };
+  for (const auto& [n, m] : {std::pair{1, 1}, {5, 17}, {130, 700}, {512, 4096}}) {
+    SCOPED_TRACE(fmt::format("{} of {} rows", n, m));
+    const Piece exact = piece(n, m, at::kDouble, "composed");
+    const Piece plain = piece(n, m, at::kBFloat16, "composed");
+    const Piece fused = piece(n, m, at::kBFloat16, "flash");
+    EXPECT_TRUE(test::as_precise_as(fused.out, plain.out, exact.out));
+    EXPECT_TRUE(test::as_precise_as(fused.gradients, plain.gradients, exact.gradients));
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_TRUE(piece(n, m, at::kBFloat16, "flash").gradients.equal(fused.gradients));
     }
   }
 }
