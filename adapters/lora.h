@@ -84,7 +84,15 @@ class LoraAdapters {
   [[nodiscard]] at::Tensor matrix_a(const at::Tensor& values, std::size_t module) const;
   [[nodiscard]] at::Tensor matrix_b(const at::Tensor& values, std::size_t module) const;
   [[nodiscard]] kernels::LoraGroup group(std::int64_t layer, std::size_t matrix) const;
+  /// How a master comes to its place in an extended buffer; all layers' at once where they are
+  /// alike.
+  struct Copy {
+    at::Tensor master;
+    at::Tensor place;
+    double scale = 1;
+  };
   [[nodiscard]] std::int64_t ranks_of(const std::vector<std::size_t>& modules) const;
+  [[nodiscard]] std::vector<std::vector<Copy>> copies_by_layer() const;
   void refresh_extended();
   /// Where an extended buffer has the stacked A of its modules, and the scaled B of one.
   [[nodiscard]] at::Tensor a_beside(const std::vector<std::size_t>& modules,
@@ -102,6 +110,7 @@ class LoraAdapters {
   at::Tensor compute_;  ///< copy of the masters in the compute type; the masters themselves when
                         ///< the types are equal; undefined in the extended form
   std::vector<std::array<at::Tensor, kMatrices>> extended_;  ///< by layer; empty in the plain form
+  std::vector<Copy> copies_;                                 ///< into them
 };
 
 }  // namespace weft::adapters

@@ -1,6 +1,7 @@
 // Where the adapters' copies in the compute type lie in the extended form: beside the frozen
 // matrices, so that a product reads both as one.
 
+#include <ATen/ops/as_strided.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/scalar_tensor.h>
 
@@ -10,6 +11,60 @@
 #include "kernels/work_log.h"
 
 namespace weft::adapters {
+namespace {
+
+// Views of one memory at equal distances as one tensor [n, ...]; undefined where they are not that.
+at::Tensor stacked(const std::vector<at::Tensor>& views) {
+  const at::Tensor& first = views.front();
+  const std::int64_t step =
+      views.size() > 1 ? views[1].storage_offset() - first.storage_offset() : 0;
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    const at::Tensor& view = views[i];
+    if (!view.is_alias_of(first) || view.sizes() != first.sizes() ||
+        view.strides() != first.strides() ||
+        view.storage_offset() != first.storage_offset() + static_cast<std::int64_t>(i) * step) {
+      return {};
+    }
+  }
+  std::vector<std::int64_t> sizes = first.sizes().vec();
+  std::vector<std::int64_t> strides = first.strides().vec();
+  sizes.insert(sizes.begin(), static_cast<std::int64_t>(views.size()));
+  strides.insert(strides.begin(), step);
+  return at::as_strided(first, sizes, strides, first.storage_offset());
+}
+
+// One copy for the same one of every layer, where all are alike: a launch each. `layers` have them
+// in the same order.
+template <typename Copy>
+std::vector<Copy> merged(const std::vector<std::vector<Copy>>& layers) {
+  std::vector<Copy> all;
+  for (const std::vector<Copy>& layer : layers) {
+    all.insert(all.end(), layer.begin(), layer.end());
+  }
+  const std::size_t count = layers.front().size();
+  std::vector<Copy> result;
+  for (std::size_t k = 0; k < count; ++k) {
+    Copy one{{}, {}, layers.front()[k].scale};
+    std::vector<at::Tensor> masters;
+    std::vector<at::Tensor> places;
+    for (const std::vector<Copy>& layer : layers) {
+      if (layer.size() != count || layer[k].scale != one.scale) {
+        return all;
+      }
+      masters.push_back(layer[k].master);
+      places.push_back(layer[k].place);
+    }
+    one.master = stacked(masters);
+    one.place = stacked(places);
+    if (!one.master.defined() || !one.place.defined()) {
+      return all;
+    }
+    result.push_back(one);
+  }
+  return result;
+}
+
+}  // namespace
 
 std::int64_t LoraAdapters::ranks_of(const std::vector<std::size_t>& modules) const {
   std::int64_t ranks = 0;
@@ -59,18 +114,15 @@ void LoraAdapters::place_in(const model::Weights& weights) {
         {layer.qkv_extended, layer.o_extended, layer.gate_up_extended, layer.down_extended});
   }
   compute_.reset();
+  copies_ = merged(copies_by_layer());
   refresh();
 }
 
-// B is scaled in the masters' type and rounded once.
-void LoraAdapters::refresh_extended() {
-  const auto put = [&](std::size_t entry, const at::Tensor& place, double scale) {
-    const at::Tensor master = parameters_.value(entry);
-    at::Tensor out = place;
-    kernels::log_traffic("adapters' copies", {master}, {out});
-    at::mul_out(out, master, at::scalar_tensor(scale, at::kDouble));
-  };
+// The copies into each layer's buffers, in one order: of each stacked A, and of each B.
+std::vector<std::vector<LoraAdapters::Copy>> LoraAdapters::copies_by_layer() const {
+  std::vector<std::vector<Copy>> copies;
   for (std::size_t layer = 0; layer < extended_.size(); ++layer) {
+    std::vector<Copy>& own = copies.emplace_back();
     for (std::size_t matrix = 0; matrix < kMatrices; ++matrix) {
       const auto members =
           modules_in(static_cast<std::int64_t>(layer), packed_targets().at(matrix));
@@ -78,11 +130,22 @@ void LoraAdapters::refresh_extended() {
         continue;
       }
       const at::Tensor& extended = extended_[layer].at(matrix);
-      put(places_[members.front()].a_entry, a_beside(members, extended), 1.0);
+      own.push_back(
+          {parameters_.value(places_[members.front()].a_entry), a_beside(members, extended)});
       for (const std::size_t i : members) {
-        put(places_[i].b_entry, b_beside(i, extended), modules_[i].scale);
+        own.push_back(
+            {parameters_.value(places_[i].b_entry), b_beside(i, extended), modules_[i].scale});
       }
     }
+  }
+  return copies;
+}
+
+// B is scaled in the masters' type and rounded once.
+void LoraAdapters::refresh_extended() {
+  for (Copy& copy : copies_) {
+    kernels::log_traffic("adapters' copies", {copy.master}, {copy.place});
+    at::mul_out(copy.place, copy.master, at::scalar_tensor(copy.scale, at::kDouble));
   }
 }
 

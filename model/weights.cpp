@@ -107,19 +107,34 @@ Weights make_weights(const Qwen3Config& config, const MakeTensor& make) {
 
 namespace {
 
-// Puts `matrix` into a buffer with `spare` rows and columns more, before it has values.
-void extend(at::Tensor& matrix, std::int64_t spare, at::Tensor& extended) {
-  if (spare == 0) {
-    return;
+// Allocates the matrices of one kind, whose sizes are known, in extended buffers. Those of all
+// layers are one piece of memory where they are alike, so that one launch reaches the same place in
+// each.
+void extend(std::vector<LayerWeights>& layers, const std::vector<LayerSpare>& spare,
+            std::int64_t LayerSpare::*room, at::Tensor LayerWeights::*matrix,
+            at::Tensor LayerWeights::*extended, const at::TensorOptions& options) {
+  const std::int64_t out = (layers.front().*matrix).size(0);
+  const std::int64_t in = (layers.front().*matrix).size(1);
+  const std::int64_t first = spare.front().*room;
+  const bool alike = std::all_of(spare.begin(), spare.end(),
+                                 [&](const LayerSpare& layer) { return layer.*room == first; });
+  const auto count = static_cast<std::int64_t>(layers.size());
+  const at::Tensor all =
+      alike && first > 0 ? at::empty({count, out + first, in + first}, options) : at::Tensor();
+  for (std::int64_t i = 0; i < count; ++i) {
+    LayerWeights& layer = layers[static_cast<std::size_t>(i)];
+    const std::int64_t beside = spare.at(static_cast<std::size_t>(i)).*room;
+    if (beside == 0) {
+      layer.*matrix = at::empty({out, in}, options);
+      continue;
+    }
+    const at::Tensor buffer =
+        all.defined() ? all.select(0, i) : at::empty({out + beside, in + beside}, options);
+    buffer.narrow(0, out, beside).zero_();
+    buffer.narrow(1, in, beside).zero_();
+    layer.*matrix = buffer.narrow(0, 0, out).narrow(1, 0, in);
+    layer.*extended = buffer;
   }
-  const std::int64_t out = matrix.size(0);
-  const std::int64_t in = matrix.size(1);
-  const at::TensorOptions options = matrix.options();
-  matrix.reset();
-  extended = at::empty({out + spare, in + spare}, options);
-  extended.narrow(0, out, spare).zero_();
-  extended.narrow(1, in, spare).zero_();
-  matrix = extended.narrow(0, 0, out).narrow(1, 0, in);
 }
 
 }  // namespace
@@ -130,6 +145,9 @@ Weights allocate_weights(const Qwen3Config& config, at::ScalarType dtype, c10::D
   Weights weights = make_weights(
       config, [&](const std::string& name, const std::vector<std::int64_t>& shape, bool) {
         const bool in_layer = name.starts_with("layers.") && shape.size() == 2;
+        if (in_layer && !spare.empty()) {
+          return at::empty(shape, options.device(at::kMeta));  // what becomes of it is below
+        }
         return at::empty(shape, fp8 && in_layer ? options.dtype(at::kFloat8_e4m3fn) : options);
       });
   if (fp8) {
@@ -143,12 +161,14 @@ Weights allocate_weights(const Qwen3Config& config, at::ScalarType dtype, c10::D
       layer.down_scales = scales_of(layer.down);
     }
   }
-  for (std::size_t i = 0; i < spare.size(); ++i) {
-    LayerWeights& layer = weights.layers.at(i);
-    extend(layer.qkv, spare[i].qkv, layer.qkv_extended);
-    extend(layer.o, spare[i].o, layer.o_extended);
-    extend(layer.gate_up, spare[i].gate_up, layer.gate_up_extended);
-    extend(layer.down, spare[i].down, layer.down_extended);
+  if (!spare.empty()) {
+    const auto extend_all = [&](auto room, auto matrix, auto extended) {
+      extend(weights.layers, spare, room, matrix, extended, options);
+    };
+    extend_all(&LayerSpare::qkv, &LayerWeights::qkv, &LayerWeights::qkv_extended);
+    extend_all(&LayerSpare::o, &LayerWeights::o, &LayerWeights::o_extended);
+    extend_all(&LayerSpare::gate_up, &LayerWeights::gate_up, &LayerWeights::gate_up_extended);
+    extend_all(&LayerSpare::down, &LayerWeights::down, &LayerWeights::down_extended);
   }
   return weights;
 }

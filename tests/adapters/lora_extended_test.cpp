@@ -7,6 +7,7 @@
 
 #include "adapters/lora.h"
 #include "base/error.h"
+#include "kernels/work_log.h"
 #include "model/kv_cache.h"
 #include "tests/model/fixture.h"
 #include "tests/support/caught.h"
@@ -148,6 +149,40 @@ TEST(ExtendedAdapters, LieBesideTheMatricesScaledAndRoundedOnce) {
   expected.narrow(0, 0, q.size(0)).narrow(1, in, 5).copy_(q * 1.4);
   expected.narrow(0, out - v.size(0), v.size(0)).narrow(1, in + 5, 5).copy_(v * 1.4);
   EXPECT_TRUE(layer.qkv_extended.equal(expected));
+}
+
+std::size_t launches_of_refresh(Adapted& adapted) {
+  const kernels::WorkLog log;
+  adapted.adapters.refresh();
+  return log.entries().size();
+}
+
+// A of q and v and A of up, and three B; a layer of another rank has copies of its own.
+TEST(ExtendedAdapters, ComeToTheirPlacesInAllLayersAtOnceWhereTheseAreAlike) {
+  Adapted alike("untied_gqa2", {"q_proj", "v_proj", "up_proj"}, at::kFloat, true);
+  ASSERT_GT(alike.model.config().num_hidden_layers, 1);
+  EXPECT_EQ(launches_of_refresh(alike), 5U);
+
+  adapters::PeftConfig peft = peft_on({"q_proj", "down_proj"});
+  peft.rank_pattern = {{"layers.0.self_attn.q_proj", 9}};
+  const auto refreshed = [&](bool extended) {
+    adapters::LoraAdapters adapters(test::model_config("untied_gqa2"), peft, at::kFloat, at::kCPU);
+    adapters.initialise(3);
+    adapters.parameters().values().add_(
+        test::random_normal(adapters.parameters().values().sizes(), at::kFloat, 1, 0.05));
+    model::Qwen3Model model =
+        test::load_model("untied_gqa2", at::kFloat, at::kCPU, /*fp8=*/false,
+                         extended ? adapters.spare() : std::vector<model::LayerSpare>());
+    adapters.refresh();
+    if (extended) {
+      adapters.place_in(model.weights());
+    }
+    model.set_adapters(adapters.layers());
+    const auto input =
+        test::read_tensors(test::fixture_folder() / "model/untied_gqa2/expected.safetensors");
+    return test::all_logits(model, test::fixture_batch(input, model.config().vocab_size));
+  };
+  EXPECT_LT(relative_error(refreshed(true), refreshed(false)), 1e-5);
 }
 
 TEST(ExtendedAdapters, CountAsBytesOfTheWeights) {
