@@ -168,6 +168,20 @@ TEST_P(MemoryChoiceTest, RefusesWhatCanNeverFit) {
   EXPECT_THAT(error.what(), HasSubstr("weights and optimizer alone take"));
 }
 
+// Ranks that share micro-batches evaluate whole documents, each its own.
+TEST_P(MemoryChoiceTest, SaysWhereEvaluationMayNotFit) {
+  const auto said = [&](const std::string& context) {
+    ::testing::internal::CaptureStderr();
+    (void)choose(total(2, false),
+                 {context, "per_device_eval_batch_size=16",
+                  fmt::format("eval_datasets=[{}]", (temp_ / "rows.jsonl").string())});
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(said("context_parallel_size=2"),
+              HasSubstr("evaluation has whole documents on each rank: 16 x 512 tokens may take"));
+  EXPECT_THAT(said("context_parallel_size=1"), ::testing::Not(HasSubstr("evaluation")));
+}
+
 // Passes of a part of the micro-batch: the same loss and update, up to the order of sums.
 TEST_P(MemoryChoiceTest, SmallerPassesTrainTheSame) {
   trainer::RunConfig whole = config({"max_steps=2", "gradient_checkpointing=false"});
