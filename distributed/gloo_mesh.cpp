@@ -53,9 +53,9 @@ class StoreAdapter final : public gloo::rendezvous::Store {
   milliseconds timeout_;
 };
 
+// Rounded up: a wait that ended before the deadline would be taken for a lost rank.
 milliseconds left_until(Clock::time_point deadline) {
-  return std::max(std::chrono::duration_cast<milliseconds>(deadline - Clock::now()),
-                  milliseconds(1));
+  return std::max(std::chrono::ceil<milliseconds>(deadline - Clock::now()), milliseconds(1));
 }
 
 }  // namespace
