@@ -14,10 +14,11 @@ preset=${WEFT_PRESET:-release}
 build=${WEFT_BUILD:-$root/build/$preset}
 limit_mib=60
 
+# But for what has nothing to do on a GPU: reading shards, and the tokenizer.
 programs() {
   find "$build" -type f -perm -u+x \
     \( -path "$build/weft" -o -path "$build/weft_bench_*" -o -name 'weft_*gpu_tests' -o -path "$build/benchmarks/*" \) \
-    ! -name '*.so*' ! -path '*/CMakeFiles/*' | sort
+    ! -name '*.so*' ! -path '*/CMakeFiles/*' ! -name weft_bench_loader ! -name weft_bench_tokenizer | sort
 }
 
 # The shared libraries that a program is linked with, but those every Linux or LibTorch has.
@@ -74,7 +75,7 @@ cp "$root/LICENSE" "$out/"
 # What scripts/gpu_check.sh runs beside the programs.
 mkdir -p "$out/checks/fixtures"
 cp "$root"/benchmarks/{gpu_check,gpu_curve,peer_step}.py "$root/scripts/gpu_check.sh" "$out/checks/"
-cp -r "$root"/tests/fixtures/{model,lora} "$out/checks/fixtures/"
+cp -r "$root/tests/fixtures/model" "$out/checks/fixtures/"
 git -C "$root" describe --always --dirty >"$out/COMMIT" 2>/dev/null || echo unknown >"$out/COMMIT"
 write_launcher
 rm -rf "$final"
