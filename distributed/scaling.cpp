@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
+#include <string_view>
 
 namespace weft::distributed {
 namespace {
@@ -52,30 +54,40 @@ std::string table(double tokens) {
   return text;
 }
 
-// What a rank holds of a base in bf16, and what it receives of it for each pass.
-std::string sharing_table() {
-  std::string text = "| ranks that share |";
+// A row for each number of ranks, a column for each model.
+template <typename Cell>
+std::string table_by_ranks(std::string_view first, std::initializer_list<int> counts, Cell&& cell) {
+  std::string text = fmt::format("| {} |", first);
   std::string rule = "| ---: |";
   for (const Model& model : kModels) {
     text += fmt::format(" {} |", model.name);
     rule += " ---: |";
   }
   text += "\n" + rule + "\n";
-  for (const int ranks : {1, 2, 4, 8, 16, 64}) {
+  for (const int ranks : counts) {
     text += fmt::format("| {} |", ranks);
     for (const Model& model : kModels) {
-      const double whole = model.parameters - model.layers * model.layer;
-      const double held = ranks == 1 ? model.parameters
-                                     : whole + model.layers * model.layer / ranks + 2 * model.layer;
-      const double received =
-          (2 * model.layers - 4) * 2 * model.layer * (1 - 1 / static_cast<double>(ranks));
-      text +=
-          fmt::format(" {:.1f} GB, {:.0f} ms |", 2e-9 * held,
-                      1e3 * received / (ranks <= kH100.gpus_per_node ? kH100.link : kH100.network));
+      text += " " + cell(model, ranks) + " |";
     }
     text += "\n";
   }
   return text;
+}
+
+double link_of(int ranks) { return ranks <= kH100.gpus_per_node ? kH100.link : kH100.network; }
+
+// What a rank holds of a base in bf16, and what it receives of it for each pass.
+std::string sharing_table() {
+  return table_by_ranks(
+      "ranks that share", {1, 2, 4, 8, 16, 64}, [](const Model& model, int ranks) {
+        const double whole = model.parameters - model.layers * model.layer;
+        const double held = ranks == 1
+                                ? model.parameters
+                                : whole + model.layers * model.layer / ranks + 2 * model.layer;
+        const double received =
+            (2 * model.layers - 4) * 2 * model.layer * (1 - 1 / static_cast<double>(ranks));
+        return fmt::format("{:.1f} GB, {:.0f} ms", 2e-9 * held, 1e3 * received / link_of(ranks));
+      });
 }
 
 std::string sharing_section() {
@@ -105,29 +117,16 @@ StepTime shared_document_time(const Model& model, double tokens, int ranks) {
   time.compute =
       model.layers * (4 * model.layer * share + 7 * model.queries * tokens * share) / kH100.flops;
   const double bytes = 3 * (tokens - share) * 2 * 1024 * 2;
-  time.communication =
-      model.layers * bytes / (ranks <= kH100.gpus_per_node ? kH100.link : kH100.network);
+  time.communication = model.layers * bytes / link_of(ranks);
   return time;
 }
 
 std::string context_table(double tokens) {
-  std::string text = "| ranks that share |";
-  std::string rule = "| ---: |";
-  for (const Model& model : kModels) {
-    text += fmt::format(" {} |", model.name);
-    rule += " ---: |";
-  }
-  text += "\n" + rule + "\n";
-  for (const int ranks : {2, 4, 8, 16, 64}) {
-    text += fmt::format("| {} |", ranks);
-    for (const Model& model : kModels) {
-      const StepTime time = shared_document_time(model, tokens, ranks);
-      text += fmt::format(" {:.2f} + {:.2f} s, {:.1f}% |", time.compute, time.communication,
-                          100 * time.share());
-    }
-    text += "\n";
-  }
-  return text;
+  return table_by_ranks("ranks that share", {2, 4, 8, 16, 64}, [&](const Model& model, int ranks) {
+    const StepTime time = shared_document_time(model, tokens, ranks);
+    return fmt::format("{:.2f} + {:.2f} s, {:.1f}%", time.compute, time.communication,
+                       100 * time.share());
+  });
 }
 
 std::string context_section() {
