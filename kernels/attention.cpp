@@ -9,6 +9,7 @@
 
 #include "kernels/attention_composed.h"
 #include "kernels/attention_cpu.h"
+#include "kernels/heads.h"
 #include "kernels/tensor_checks.h"
 #include "kernels/work_log.h"
 
@@ -22,19 +23,15 @@ struct Heads {
   at::Tensor v;
 };
 
-at::Tensor as_heads(const at::Tensor& rows, std::int64_t first_column, std::int64_t heads,
+at::Tensor as_heads(const at::Tensor& rows, std::int64_t first, std::int64_t heads,
                     std::int64_t head_dim) {
-  return rows.narrow(1, first_column, heads * head_dim)
-      .unflatten(1, {heads, head_dim})
-      .transpose(0, 1)
-      .unsqueeze(0);
+  return heads_of(rows, first, heads, head_dim).transpose(0, 1).unsqueeze(0);
 }
 
 Heads split(const at::Tensor& rows, const HeadLayout& layout) {
   const std::int64_t d = layout.head_dim;
-  return {as_heads(rows, 0, layout.heads_q, d),
-          as_heads(rows, layout.heads_q * d, layout.heads_k, d),
-          as_heads(rows, layout.rotated() * d, layout.heads_k, d)};
+  return {as_heads(rows, 0, layout.heads_q, d), as_heads(rows, layout.heads_q, layout.heads_k, d),
+          as_heads(rows, layout.rotated(), layout.heads_k, d)};
 }
 
 double scale_of(const HeadLayout& layout) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/attention_device.h"
+#include "kernels/heads.h"
 
 namespace weft::kernels::detail {
 namespace {
@@ -97,8 +98,7 @@ class FlashAttention final : public DeviceAttention {
  private:
   [[nodiscard]] at::Tensor part(const at::Tensor& rows, std::int64_t first,
                                 std::int64_t heads) const {
-    return rows.narrow(1, first * layout_.head_dim, heads * layout_.head_dim)
-        .unflatten(1, {heads, layout_.head_dim});
+    return kernels::heads_of(rows, first, heads, layout_.head_dim);
   }
   [[nodiscard]] at::Tensor q(const at::Tensor& rows) const {
     return part(rows, 0, layout_.heads_q);

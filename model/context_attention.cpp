@@ -1,6 +1,7 @@
 #include "model/context_attention.h"
 
 #include "kernels/embedding.h"
+#include "kernels/heads.h"
 #include "kernels/prefix_attention.h"
 #include "kernels/tensor_checks.h"
 
@@ -12,13 +13,6 @@ using kernels::Arena;
 // Elements of a token's keys and values together.
 std::int64_t width(const kernels::HeadLayout& heads) { return 2 * heads.heads_k * heads.head_dim; }
 
-// [rows, heads, head_dim] of some rows' columns.
-at::Tensor part(const at::Tensor& rows, const kernels::HeadLayout& heads, std::int64_t first,
-                std::int64_t count) {
-  return rows.narrow(1, first * heads.head_dim, count * heads.head_dim)
-      .unflatten(1, {count, heads.head_dim});
-}
-
 // Views of what one piece has to do with.
 struct PieceViews {
   const SplitRows::Piece& piece;
@@ -26,16 +20,20 @@ struct PieceViews {
 
   // Of rows that begin with the queries.
   [[nodiscard]] at::Tensor queries(const at::Tensor& rows) const {
-    return part(rows.narrow(0, piece.row, piece.rows), heads, 0, heads.heads_q);
+    return part(rows.narrow(0, piece.row, piece.rows), 0, heads.heads_q);
   }
   [[nodiscard]] at::Tensor lse(const at::Tensor& all) const {
     return all.narrow(0, heads.heads_q * piece.row, heads.heads_q * piece.rows);
   }
   [[nodiscard]] at::Tensor keys(const at::Tensor& all) const {
-    return part(all.narrow(0, piece.first_key, piece.keys), heads, 0, heads.heads_k);
+    return part(all.narrow(0, piece.first_key, piece.keys), 0, heads.heads_k);
   }
   [[nodiscard]] at::Tensor values(const at::Tensor& all) const {
-    return part(all.narrow(0, piece.first_key, piece.keys), heads, heads.heads_k, heads.heads_k);
+    return part(all.narrow(0, piece.first_key, piece.keys), heads.heads_k, heads.heads_k);
+  }
+  [[nodiscard]] at::Tensor part(const at::Tensor& rows, std::int64_t first,
+                                std::int64_t count) const {
+    return kernels::heads_of(rows, first, count, heads.head_dim);
   }
 };
 
@@ -77,12 +75,8 @@ void add_up_pieces(const ContextAttention& a, const at::Tensor& dout, const at::
                                        of.queries(dqkv), of.keys(gradients), of.values(gradients),
                                        a.options, scratch);
   }
-  if (gradients.scalar_type() != ordered.scalar_type()) {
-    ordered.copy_(gradients);
-    blocks.flatten(0, 1).index_copy_(0, a.split.order, ordered);
-  } else {
-    blocks.flatten(0, 1).index_copy_(0, a.split.order, gradients);
-  }
+  ordered.copy_(gradients);  // in the type that is sent; the keys are used up
+  blocks.flatten(0, 1).index_copy_(0, a.split.order, ordered);
 }
 
 }  // namespace

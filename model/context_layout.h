@@ -28,8 +28,9 @@ struct ContextPart {
 /// Shares a micro-batch out among `ranks` ranks: the same on all of them. A document of more than
 /// an eighth of a rank's even share of the tokens is split into 2 ranks pieces, of which rank r has
 /// the r-th from either end: causal attention then costs each of them the same. One that is
-/// shorter, or has no more than 2 ranks tokens, stays whole with one rank, so that the ranks have
-/// about as many rows.
+/// shorter, or has no more than 2 ranks tokens, stays whole with one rank; the longest of these are
+/// split too, fewer than 2 ranks of them, while a rank would have over 1/32 more rows than its
+/// share.
 [[nodiscard]] std::vector<ContextPart> lay_out_context(std::span<const std::int32_t> cu_seqlens,
                                                        std::int64_t ranks);
 

@@ -4,6 +4,7 @@
 
 #include "base/trace.h"
 #include "kernels/attention.h"
+#include "kernels/heads.h"
 #include "kernels/padded_rows.h"
 #include "kernels/rms_norm.h"
 #include "kernels/swiglu.h"
@@ -118,8 +119,7 @@ void attend(const LayerParameters& layer, const LayerContext& context, const at:
     return;
   }
   const auto part = [&](std::int64_t first, std::int64_t count) {
-    return qkv.narrow(1, first * heads.head_dim, count * heads.head_dim)
-        .unflatten(1, {count, heads.head_dim});
+    return kernels::heads_of(qkv, first, count, heads.head_dim);
   };
   KvCache& cache = *context.cache;
   cache.append(layer.index, part(heads.heads_q, heads.heads_k),

@@ -1,6 +1,5 @@
 // Runs with base and adapters in one product (lora_gemm: extended).
 
-#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -47,19 +46,7 @@ TEST(ExtendedLora, InBf16TheCurveIsNearThatOfThePlainForm) {
 }
 
 TEST(ExtendedLora, AResumedRunEndsBitForBitAsIfNeverStopped) {
-  at::set_num_threads(1);
-  const test::TempFolder temp;
-  const std::vector<std::string> settings{"lora_gemm=extended", "dtype=bf16", "max_steps=4",
-                                          "save_steps=2"};
-  (void)test::run(fixture_config("train_curve", temp / "whole", settings));
-  fs::create_directories(temp / "resumed");
-  fs::copy(temp / "whole/checkpoint-000002", temp / "resumed/checkpoint-000002",
-           fs::copy_options::recursive);
-  (void)test::run(fixture_config("train_curve", temp / "resumed", settings));
-  const auto result = [&](const char* out) {
-    return read_file(posix_file_system(), temp / out / "final/adapter_model.safetensors");
-  };
-  EXPECT_EQ(result("resumed"), result("whole"));
+  test::expect_resumed_equals_whole({"lora_gemm=extended", "dtype=bf16"});
 }
 
 // The form is of the run and not of what it leaves: a run may go on in the other.

@@ -70,19 +70,7 @@ TEST(Fp8Base, TheLossesAreThoseOfBf16WithinAHundredth) {
 }
 
 TEST(Fp8Base, AResumedRunEndsBitForBitAsIfNeverStopped) {
-  at::set_num_threads(1);
-  const test::TempFolder temp;
-  const std::vector<std::string> settings{"base_dtype=fp8", "dtype=bf16", "max_steps=4",
-                                          "save_steps=2", "lora_dropout=0.1"};
-  (void)test::run(fixture_config("train_curve", temp / "whole", settings));
-  fs::create_directories(temp / "resumed");
-  fs::copy(temp / "whole/checkpoint-000002", temp / "resumed/checkpoint-000002",
-           fs::copy_options::recursive);
-  (void)test::run(fixture_config("train_curve", temp / "resumed", settings));
-  const auto result = [&](const char* out) {
-    return read_file(posix_file_system(), temp / out / "final/adapter_model.safetensors");
-  };
-  EXPECT_EQ(result("resumed"), result("whole"));
+  test::expect_resumed_equals_whole({"base_dtype=fp8", "dtype=bf16", "lora_dropout=0.1"});
 }
 
 // What is saved says nothing of it: the adapter goes with the model as it is on disk.

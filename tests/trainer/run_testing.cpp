@@ -1,6 +1,10 @@
 #include "tests/trainer/run_testing.h"
 
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
 #include "tests/model/fixture.h"
+#include "tests/support/temp_folder.h"
 
 namespace weft::test {
 
@@ -43,6 +47,21 @@ std::vector<std::pair<double, double>> curve_of(const fs::path& out) {
 trainer::RunResult run(const trainer::RunConfig& config) {
   trainer::Trainer trainer(posix_file_system(), config);
   return trainer.run();
+}
+
+void expect_resumed_equals_whole(std::vector<std::string> settings) {
+  at::set_num_threads(1);
+  settings.insert(settings.end(), {"max_steps=4", "save_steps=2"});
+  const TempFolder temp;
+  (void)run(fixture_config("train_curve", temp / "whole", settings));
+  fs::create_directories(temp / "resumed");
+  fs::copy(temp / "whole/checkpoint-000002", temp / "resumed/checkpoint-000002",
+           fs::copy_options::recursive);
+  (void)run(fixture_config("train_curve", temp / "resumed", settings));
+  const auto result = [&](const char* out) {
+    return read_file(posix_file_system(), temp / out / "final/adapter_model.safetensors");
+  };
+  EXPECT_EQ(result("resumed"), result("whole"));
 }
 
 }  // namespace weft::test

@@ -18,5 +18,8 @@ namespace weft::test {
 [[nodiscard]] std::vector<std::pair<double, double>> curve_of(const fs::path& out);
 /// Runs it to its end.
 trainer::RunResult run(const trainer::RunConfig& config);
+/// Expects a run of `train_curve` with these settings, resumed in its middle, to leave the same
+/// adapter, bit for bit, as the one that was never stopped.
+void expect_resumed_equals_whole(std::vector<std::string> settings);
 
 }  // namespace weft::test
