@@ -13,7 +13,7 @@
 
 #include "kernels/cuda/adamw.h"
 #include "kernels/device_dispatch.h"
-#include "kernels/host_read.h"
+#include "kernels/host_copies.h"
 #include "kernels/tensor_checks.h"
 #include "kernels/work_log.h"
 

@@ -1,7 +1,5 @@
 // cuDNN's ragged attention: plans kept by bucketed shape, one call per group of documents.
 
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -18,6 +16,7 @@
 
 #include "kernels/cuda/sdpa_cudnn.h"
 #include "kernels/device_dispatch.h"
+#include "kernels/host_copies.h"
 #endif
 
 namespace weft::kernels::detail {
@@ -121,8 +120,8 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
         offsets.insert(offsets.end(), part->begin(), part->end());
       }
     }
-    lengths_ = upload(lengths, at::kInt, device);
-    offsets_ = upload(offsets, at::kLong, device);
+    lengths_ = to_device<std::int32_t>(lengths, at::kInt, device);
+    offsets_ = to_device<std::int64_t>(offsets, at::kLong, device);
   }
 
   void forward(const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& lse,
@@ -179,14 +178,6 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
     }
   }
 
-  template <typename T>
-  static at::Tensor upload(const std::vector<T>& values, at::ScalarType dtype, c10::Device device) {
-    const at::Tensor host =
-        at::empty({static_cast<std::int64_t>(values.size())}, at::TensorOptions(dtype));
-    std::copy(values.begin(), values.end(), host.mutable_data_ptr<T>());
-    return host.to(device);
-  }
-
   [[nodiscard]] std::int64_t workspace_bytes(const cuda::SdpaShape& shape) const override {
     return engine_.plan(shape).workspace_bytes();
   }
@@ -208,17 +199,20 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
 
 }  // namespace
 
+std::string why_no_cudnn(const HeadLayout& layout, c10::Device device) {
+  const std::string heads = why_no_heads(layout, 128);
+  if (!heads.empty()) {
+    return "cuDNN's attention does not take " + heads;
+  }
+  if (device.is_meta()) {
+    return "";
+  }
 #if defined(WEFT_SDPA_CUDNN)
-
-std::string why_no_cudnn(c10::Device device) {
   return cuda::SdpaEngine::why_not(compute_capability(device));
-}
-
 #else
-
-std::string why_no_cudnn(c10::Device) { return "weft was built without the headers of cuDNN"; }
-
+  return "weft was built without the headers of cuDNN";
 #endif
+}
 
 std::shared_ptr<DeviceAttention> make_cudnn_attention(std::span<const std::int32_t> cu_seqlens,
                                                       const HeadLayout& layout, c10::Device device,

@@ -18,9 +18,16 @@ void warn_once(const std::string& message) {
 
 }  // namespace
 
+std::string detail::why_no_heads(const HeadLayout& layout, std::int64_t largest) {
+  return layout.head_dim > largest || layout.head_dim % 8 != 0
+             ? fmt::format("heads of {} elements", layout.head_dim)
+             : "";
+}
+
 std::string detail::why_no_flash(const HeadLayout& layout, c10::Device device) {
-  if (layout.head_dim > 256 || layout.head_dim % 8 != 0) {
-    return fmt::format("heads of {} elements", layout.head_dim);
+  const std::string heads = why_no_heads(layout, 256);
+  if (!heads.empty() || device.is_meta()) {
+    return heads;
   }
   const int capability = compute_capability(device);
   return capability < 80
@@ -44,14 +51,14 @@ std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int3
     }
     return nullptr;
   }
-  const std::string no_cudnn = device.is_meta() ? "" : detail::why_no_cudnn(device);
+  const std::string no_cudnn = detail::why_no_cudnn(layout, device);
   if (options.backend != "flash" && no_cudnn.empty()) {
     return detail::make_cudnn_attention(cu_seqlens, layout, device, options.deterministic);
   }
   if (options.backend == "cudnn") {
     fail_config("attn_implementation: cudnn can't be used: {}", no_cudnn);
   }
-  const std::string no_flash = device.is_meta() ? "" : detail::why_no_flash(layout, device);
+  const std::string no_flash = detail::why_no_flash(layout, device);
   if (no_flash.empty()) {
     if (options.backend == "auto") {
       warn_once(fmt::format("attention by FlashAttention-2, because {}", no_cudnn));

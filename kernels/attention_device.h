@@ -51,7 +51,10 @@ class DeviceAttention {
 
 namespace detail {
 
-/// "" or why FlashAttention-2 can't be used for such heads on the device.
+/// "" or which heads a kernel does not take: more elements than `largest`, or no multiple of 8.
+std::string why_no_heads(const HeadLayout& layout, std::int64_t largest);
+/// "" or why FlashAttention-2 can't be used for such heads on the device; on the meta device, on
+/// any.
 std::string why_no_flash(const HeadLayout& layout, c10::Device device);
 std::shared_ptr<DeviceAttention> make_flash_attention(std::span<const std::int32_t> cu_seqlens,
                                                       const HeadLayout& layout, c10::Device device,
@@ -64,8 +67,8 @@ void flash_prefix_backward(const at::Tensor& dout, const at::Tensor& q, const at
                            const at::Tensor& values, double scale, const at::Tensor& out,
                            const at::Tensor& lse, const at::Tensor& dq, const at::Tensor& dkeys,
                            const at::Tensor& dvalues, bool deterministic);
-/// "" or why cuDNN can't be used on the device.
-std::string why_no_cudnn(c10::Device device);
+/// "" or why cuDNN can't be used for such heads on the device; on the meta device, on any.
+std::string why_no_cudnn(const HeadLayout& layout, c10::Device device);
 std::shared_ptr<DeviceAttention> make_cudnn_attention(std::span<const std::int32_t> cu_seqlens,
                                                       const HeadLayout& layout, c10::Device device,
                                                       bool deterministic);

@@ -12,6 +12,7 @@
 
 #include "kernels/attention_device.h"
 #include "kernels/heads.h"
+#include "kernels/host_copies.h"
 
 namespace weft::kernels::detail {
 namespace {
@@ -56,10 +57,7 @@ class FlashAttention final : public DeviceAttention {
     for (std::size_t i = 0; i + 1 < cu_seqlens.size(); ++i) {
       longest_ = std::max<std::int64_t>(longest_, cu_seqlens[i + 1] - cu_seqlens[i]);
     }
-    const at::Tensor host =
-        at::empty({static_cast<std::int64_t>(cu_seqlens.size())}, at::TensorOptions(at::kInt));
-    std::copy(cu_seqlens.begin(), cu_seqlens.end(), host.mutable_data_ptr<std::int32_t>());
-    bounds_ = host.to(device);
+    bounds_ = to_device(cu_seqlens, at::kInt, device);
     no_random_state_ = at::empty({0}, at::TensorOptions(at::kLong).device(device));
   }
 

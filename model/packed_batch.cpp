@@ -1,26 +1,14 @@
 #include "model/packed_batch.h"
 
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 #include <numeric>
 
 #include "base/error.h"
+#include "kernels/host_copies.h"
 #include "model/context_layout.h"
 
 namespace weft::model {
 namespace {
-
-template <typename T>
-at::Tensor to_tensor(const std::vector<T>& values, at::ScalarType dtype, c10::Device device) {
-  // From pinned memory the copy is part of the stream: the next batch is made ready while the GPU
-  // works on this one. LibTorch keeps the memory until it has been read.
-  const bool pinned = device.is_cuda();
-  at::Tensor host = at::empty({static_cast<std::int64_t>(values.size())},
-                              at::TensorOptions(dtype).pinned_memory(pinned));
-  std::copy(values.begin(), values.end(), host.mutable_data_ptr<T>());
-  return host.to(device, /*non_blocking=*/pinned);
-}
 
 // The documents that a batch is made of, on the host.
 struct Documents {
@@ -93,12 +81,12 @@ class BatchRows {
 
   [[nodiscard]] PackedBatch finish(c10::Device device) const {
     PackedBatch batch;
-    batch.tokens = to_tensor(ids_, at::kLong, device);
-    batch.positions = to_tensor(positions_, at::kInt, device);
+    batch.tokens = kernels::to_device<std::int64_t>(ids_, at::kLong, device);
+    batch.positions = kernels::to_device<std::int32_t>(positions_, at::kInt, device);
     batch.cu_seqlens = bounds_;
     batch.max_length = longest_;
-    batch.rows = to_tensor(rows_, at::kLong, device);
-    batch.targets = to_tensor(targets_, at::kLong, device);
+    batch.rows = kernels::to_device<std::int64_t>(rows_, at::kLong, device);
+    batch.targets = kernels::to_device<std::int64_t>(targets_, at::kLong, device);
     return batch;
   }
 
@@ -151,7 +139,7 @@ SplitRows split_rows(const Documents& documents, const std::vector<ContextPart>&
       row += piece.size();
     }
   }
-  split.order = to_tensor(order, at::kLong, device);
+  split.order = kernels::to_device<std::int64_t>(order, at::kLong, device);
   return split;
 }
 

@@ -45,7 +45,7 @@ deps=${WEFT_DEPS:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/weft}
 for folder in "${WEFT_LIBTORCH:-}" "$deps/libtorch-2.11.0" "$(python_torch)"; do
   version=$folder/torch/share/cmake/Torch/TorchConfigVersion.cmake
   if [ -n "$folder" ] && grep -qs '"2\.11\.' "$version"; then
-    LD_LIBRARY_PATH=$here/lib:$folder/torch/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    LD_LIBRARY_PATH=$here/lib:$folder/torch/lib:$folder/nvidia/cu13/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
     export LD_LIBRARY_PATH
     program=$1
     shift

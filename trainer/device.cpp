@@ -2,7 +2,6 @@
 
 #include <ATen/Context.h>
 #include <dlfcn.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -16,8 +15,8 @@ namespace {
 
 // "" when a GPU is usable, else why not.
 std::string why_no_cuda() {
-  if (access("/dev/nvidiactl", F_OK) != 0) {
-    return "no NVIDIA driver is loaded (/dev/nvidiactl is missing)";
+  if (dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    return "there is no NVIDIA driver (libcuda.so.1 was not found)";
   }
   if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     const char* reason = dlerror();

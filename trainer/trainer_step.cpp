@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/trace.h"
-#include "kernels/host_read.h"
+#include "kernels/host_copies.h"
 #include "model/flops.h"
 #include "trainer/interval.h"
 #include "trainer/micro_batches.h"

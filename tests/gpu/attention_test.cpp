@@ -53,8 +53,9 @@ class GpuAttention : public ::testing::TestWithParam<const char*> {
     if (!device.is_cuda()) {
       GTEST_SKIP() << "there is no GPU that LibTorch can use";
     }
-    if (std::string(GetParam()) == "cudnn" && !detail::why_no_cudnn(device).empty()) {
-      GTEST_SKIP() << detail::why_no_cudnn(device);
+    const std::string reason = detail::why_no_cudnn(kLayouts[0], device);
+    if (std::string(GetParam()) == "cudnn" && !reason.empty()) {
+      GTEST_SKIP() << reason;
     }
   }
 };

@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "data/shard_writer.h"
-#include "kernels/host_read.h"
+#include "kernels/host_copies.h"
 #include "model/safetensors.h"
 #include "tests/model/fixture.h"
 #include "tests/support/temp_folder.h"

@@ -10,7 +10,6 @@ constexpr Result kNoDevice = 100;
 // Everything that cuDNN looks up and does not need for a plan.
 #define WEFT_ABSENT(name) \
   Result name() { return kNoDevice; }
-WEFT_ABSENT(cuCtxGetCurrent)
 WEFT_ABSENT(cuCtxGetLimit)
 WEFT_ABSENT(cuCtxPopCurrent)
 WEFT_ABSENT(cuCtxPushCurrent)
@@ -37,6 +36,17 @@ Result cuDriverGetVersion(int* version) {
 Result cuDeviceGetCount(int* count) {
   *count = 0;
   return kNoDevice;
+}
+// LibTorch asks whether a device is in use already, and by which context.
+Result cuCtxGetCurrent(void** context) {
+  static int current = 0;
+  *context = &current;
+  return kSuccess;
+}
+Result cuDevicePrimaryCtxGetState(int, unsigned* flags, int* active) {
+  *flags = 0;
+  *active = 1;
+  return kSuccess;
 }
 Result cuGetErrorString(Result, const char** text) {
   *text = "no device";

@@ -1,6 +1,7 @@
-#include "kernels/host_read.h"
+#include "kernels/host_copies.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 
 #include <atomic>
 
@@ -28,6 +29,14 @@ std::vector<double> read_on_host(const std::vector<at::Tensor>& numbers) {
   const at::Tensor host = at::cat(flat).to(at::kCPU);
   const auto* first = host.const_data_ptr<double>();
   return {first, first + host.numel()};
+}
+
+at::Tensor empty_on_host(std::int64_t count, at::ScalarType dtype, c10::Device device) {
+  return at::empty({count}, at::TensorOptions(dtype).pinned_memory(device.is_cuda()));
+}
+
+at::Tensor send(const at::Tensor& host, c10::Device device) {
+  return host.to(device, /*non_blocking=*/device.is_cuda());
 }
 
 std::int64_t host_reads() { return reads; }
