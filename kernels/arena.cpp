@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/checked.h"
+#include "kernels/device_properties.h"
 
 namespace weft::kernels {
 namespace {
@@ -47,10 +48,23 @@ at::Tensor Arena::take(at::IntArrayRef sizes, at::ScalarType dtype) {
   return result;
 }
 
+// LibTorch keeps a GPU's memory that is given back, in pieces that are too small for the one block:
+// without more, a run would take up to twice what it needs.
+void Arena::replace_blocks(std::int64_t bytes) {
+  blocks_.clear();
+  give_back_unused(device_);
+  add_block(bytes);
+}
+
+void Arena::reserve(std::int64_t bytes) {
+  if (bytes > reserved_bytes()) {
+    replace_blocks(bytes);
+  }
+}
+
 void Arena::reset() {
   if (blocks_.size() > 1) {
-    blocks_.clear();
-    add_block(peak_ + kAlignment);
+    replace_blocks(peak_ + kAlignment);
   }
   block_ = 0;
   offset_ = 0;

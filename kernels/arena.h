@@ -26,6 +26,10 @@ class Arena {
   /// one.
   void reset();
 
+  /// Makes room for `bytes` in one block, where they are known beforehand. Only while nothing is
+  /// taken: contents are lost.
+  void reserve(std::int64_t bytes);
+
   /// On the meta device, which has no memory, the arena only counts. This says for which device: on
   /// a CPU some operators need temporaries that a GPU does not.
   void plan_for(c10::DeviceType device) { planned_ = device; }
@@ -61,6 +65,7 @@ class Arena {
 
  private:
   void add_block(std::int64_t bytes);
+  void replace_blocks(std::int64_t bytes);
 
   c10::Device device_;
   c10::DeviceType planned_;

@@ -1,6 +1,7 @@
 #include "kernels/device_properties.h"
 
 #if defined(WEFT_CUDA_KERNELS)
+#include <ATen/Context.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGraphsC10Utils.h>
@@ -16,7 +17,9 @@ namespace {
 // Of all pools together.
 constexpr std::size_t kAll = 0;
 
+// LibTorch's allocator knows no device before its first tensor there, or this.
 c10::CachingDeviceAllocator::DeviceStats statistics_of(c10::Device device) {
+  at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
   return c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
 }
 
@@ -49,6 +52,12 @@ std::int64_t peak_device_bytes(c10::Device device) {
   return device.is_cuda() ? statistics_of(device).allocated_bytes[kAll].peak : 0;
 }
 
+void give_back_unused(c10::Device device) {
+  if (device.is_cuda()) {
+    c10::cuda::CUDACachingAllocator::emptyCache();
+  }
+}
+
 void wait_for_device(c10::Device device) {
   if (device.is_cuda() &&
       c10::cuda::currentStreamCaptureStatusMayInitCtx() == c10::cuda::CaptureStatus::None) {
@@ -64,6 +73,8 @@ std::int64_t free_device_bytes(c10::Device) { return 0; }
 int compute_capability(c10::Device) { return 0; }
 
 std::int64_t peak_device_bytes(c10::Device) { return 0; }
+
+void give_back_unused(c10::Device) {}
 
 void wait_for_device(c10::Device) {}
 

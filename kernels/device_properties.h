@@ -16,6 +16,10 @@ namespace weft::kernels {
 /// The most bytes that LibTorch's allocator had in use on a GPU at one time; 0 as above.
 [[nodiscard]] std::int64_t peak_device_bytes(c10::Device device);
 
+/// Gives memory of a GPU that LibTorch's allocator keeps and does not use back to the device, after
+/// waiting for its work; nothing for another device.
+void give_back_unused(c10::Device device);
+
 /// Waits until a GPU has done what it was given; at once for another device, and while launches are
 /// recorded, which are not work yet.
 void wait_for_device(c10::Device device);

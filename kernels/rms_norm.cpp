@@ -159,7 +159,7 @@ bool is_invertible(const at::Tensor& norm_weight) {
   constexpr double kSmallest = 1e-5;
   // What is only planned has no values: a frozen norm of a real model is invertible.
   return norm_weight.numel() == 0 || norm_weight.is_meta() ||
-         norm_weight.abs().min().item<double>() > kSmallest;
+         norm_weight.to(at::kCPU).abs().min().item<double>() > kSmallest;
 }
 
 }  // namespace weft::kernels

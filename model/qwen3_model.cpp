@@ -109,6 +109,12 @@ LayerContext Qwen3Model::context_for(const PackedBatch& batch, std::int64_t posi
   return context;
 }
 
+void Qwen3Model::reserve(std::int64_t saved_bytes, std::int64_t scratch_bytes) {
+  forget_recorded();
+  saved_.reserve(saved_bytes);
+  scratch_.reserve(scratch_bytes);
+}
+
 // What was recorded has addresses in these blocks.
 void Qwen3Model::reset_scratch() {
   if (!scratch_.settled()) {

@@ -89,6 +89,10 @@ class Qwen3Model {
   /// For a model on the meta device: its buffers count what passes on this kind of device take.
   void plan_for(c10::DeviceType device);
 
+  /// Room for passes whose buffers' sizes are known beforehand, as saved_bytes() and
+  /// scratch_bytes() of a planned model say; without it they grow in the first passes.
+  void reserve(std::int64_t saved_bytes, std::int64_t scratch_bytes);
+
   /// Bytes that the passes' buffers hold now: kept activations, temporaries, tables of RoPE.
   [[nodiscard]] std::int64_t saved_bytes() const { return saved_.reserved_bytes(); }
   [[nodiscard]] std::int64_t scratch_bytes() const { return scratch_.reserved_bytes(); }

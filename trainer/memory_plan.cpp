@@ -68,21 +68,29 @@ std::int64_t attention_bytes(const model::Qwen3Config& config, const model::Pack
   return most;
 }
 
-// What FlashAttention-2 allocates itself for a piece's gradients: a sum of those of the queries in
-// fp32 (where equal runs give equal bits, one for each processor that works on a head), and those
-// of keys and values once for each query head.
+// What FlashAttention-2 allocates itself for the gradients of a call: a sum of those of the queries
+// in fp32 (where equal runs give equal bits, one for each processor that works on a head), and
+// those of keys and values once for each query head. Pieces of split documents go to it always,
+// whole documents where the config says so.
 std::int64_t flash_bytes(const model::Qwen3Config& config, const model::PackedBatch& batch,
-                         at::ScalarType dtype, bool deterministic) {
+                         at::ScalarType dtype, const RunConfig& run) {
   constexpr std::int64_t kProcessors = 148;  // a B200's, which has the most
-  const std::int64_t sums =
-      deterministic ? (kProcessors + config.num_attention_heads - 1) / config.num_attention_heads
-                    : 1;
   const auto narrow = static_cast<std::int64_t>(c10::elementSize(dtype));
   const std::int64_t heads = config.num_attention_heads + config.num_key_value_heads;
+  const auto bytes = [&](std::int64_t rows, std::int64_t keys, std::int64_t documents) {
+    const std::int64_t together = documents * config.num_attention_heads;
+    const std::int64_t sums = run.deterministic ? (kProcessors + together - 1) / together : 1;
+    const std::int64_t queries = rows * config.num_attention_heads * (4 * sums + narrow);
+    return config.head_dim * (queries + keys * 2 * heads * narrow);
+  };
   std::int64_t most = 0;
   for (const model::SplitRows::Piece& piece : batch.split.pieces) {
-    const std::int64_t queries = piece.rows * config.num_attention_heads * (4 * sums + narrow);
-    most = std::max(most, config.head_dim * (queries + piece.keys * 2 * heads * narrow));
+    most = std::max(most, bytes(piece.rows, piece.keys, 1));
+  }
+  if (run.attn_implementation == "flash" && dtype == at::kBFloat16) {
+    const std::int64_t rows = batch.cu_seqlens.back();
+    most =
+        std::max(most, bytes(rows, rows, static_cast<std::int64_t>(batch.cu_seqlens.size()) - 1));
   }
   return most;
 }
@@ -133,15 +141,17 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
   model.set_context(std::make_shared<NoExchange>(ranks));
   const model::PackedBatch longest =
       longest_batch(batch.documents, config.max_length, shape.vocab_size, ranks);
-  // The first pass finds out how much it needs, block by block; from the second on it is one block.
+  // The first pass finds out how much it needs, block by block; from the second on it is one block,
+  // which on a GPU is made before the first.
   for (int pass = 0; pass < 2; ++pass) {
     (void)model.forward_backward(longest, 1.0, {});
-    plan.activations = std::max(plan.activations, model.saved_bytes());
-    plan.workspace = std::max(plan.workspace, model.scratch_bytes());
+    const bool counts = pass == 1 || device == at::kCPU;
+    plan.activations = std::max(plan.activations, counts ? model.saved_bytes() : 0);
+    plan.scratch = std::max(plan.scratch, counts ? model.scratch_bytes() : 0);
   }
-  plan.workspace += model.table_bytes();
+  plan.workspace = plan.scratch + model.table_bytes();
   plan.workspace += device == at::kCPU ? attention_bytes(shape, longest, dtype)
-                                       : flash_bytes(shape, longest, dtype, config.deterministic);
+                                       : flash_bytes(shape, longest, dtype, config);
   return plan;
 }
 
@@ -190,7 +200,9 @@ MemoryChoice smaller_passes(FileSystem& files, const RunConfig& config, at::Scal
         config.max_length, text_of(available),
         checkpointing ? "" : ", set gradient_checkpointing: true");
   }
-  return {checkpointing, std::max<std::int64_t>(documents, 1) * config.max_length};
+  const std::int64_t taken = std::max<std::int64_t>(documents, 1);
+  return {checkpointing, taken * config.max_length, 0,
+          plan_memory(files, config, dtype, device, {taken, checkpointing, base_shares})};
 }
 
 }  // namespace
@@ -219,7 +231,7 @@ MemoryChoice choose_memory(FileSystem& files, const RunConfig& config, at::Scala
          text_of(plan.weights + plan.trained), text_of(available));
   }
   if (plan.total() <= available) {
-    return {wanted, 0, available - plan.total()};
+    return {wanted, 0, available - plan.total(), plan};
   }
   const bool may_recompute = wanted || config.gradient_checkpointing == "auto";
   if (may_recompute && !wanted) {
@@ -230,7 +242,7 @@ MemoryChoice choose_memory(FileSystem& files, const RunConfig& config, at::Scala
           "a micro-batch takes {} and {} are free: layers are computed again in the backward pass "
           "(gradient_checkpointing), which takes {}",
           text_of(plan.total()), text_of(available), text_of(recomputed.total()));
-      return {true, 0, available - recomputed.total()};
+      return {true, 0, available - recomputed.total(), recomputed};
     }
   }
   const MemoryChoice choice =

@@ -17,6 +17,7 @@ struct MemoryPlan {
           ///< from (a full run makes one only where room is left)
   std::int64_t activations = 0;  ///< kept from the forward pass for the backward pass
   std::int64_t workspace = 0;    ///< temporaries: logits, gradients, attention, RoPE tables
+  std::int64_t scratch = 0;      ///< of these, what the model's own buffer has
 
   [[nodiscard]] std::int64_t total() const { return weights + trained + activations + workspace; }
 };
@@ -44,6 +45,8 @@ struct MemoryChoice {
   std::int64_t tokens_per_pass = 0;
   /// Bytes that the run leaves of what it may take; 0: not known, or none.
   std::int64_t left = 0;
+  /// Of the passes that were chosen; zeros where nothing is known of the memory.
+  MemoryPlan plan = {};
 };
 
 /// What a run may take of the device: max_memory of the config, else what is free; 0: not known.

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "distributed/scaling.h"
-#include "kernels/host_read.h"
+#include "kernels/host_copies.h"
 #include "trainer/interval.h"
 #include "trainer/signals.h"
 #include "trainer/trainer.h"
@@ -160,6 +160,7 @@ void Trainer::agree_on_memory() {
     const auto first = all.begin() + place_.lane * place_.ranks;
     return std::vector<std::int64_t>(first, first + place_.ranks);
   };
+  const bool planned = memory_.gradient_checkpointing;
   if (place_.ranks > 1) {
     const auto recompute = group(flag(memory_.gradient_checkpointing));
     memory_.gradient_checkpointing = *std::max_element(recompute.begin(), recompute.end()) != 0;
@@ -172,6 +173,10 @@ void Trainer::agree_on_memory() {
     }
   }
   trainable_->model().set_recompute(memory_.gradient_checkpointing);
+  // A GPU's memory that is taken and given back piece by piece stays in pieces.
+  if (device_->is_cuda() && planned == memory_.gradient_checkpointing) {
+    trainable_->model().reserve(memory_.plan.activations, memory_.plan.scratch);
+  }
 }
 
 // Equal updates of equal values stay equal, bit for bit. A rank where they did not is broken, and
