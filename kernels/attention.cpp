@@ -92,6 +92,10 @@ void for_each_document(std::span<const std::int32_t> cu_seqlens, Body&& body) {
   }
 }
 
+int launches(const AttentionDocuments& documents, bool backward) {
+  return documents.device == nullptr ? 1 : documents.device->launches(backward);
+}
+
 }  // namespace
 
 void attention_forward(const at::Tensor& qkv, const HeadLayout& layout,
@@ -99,7 +103,7 @@ void attention_forward(const at::Tensor& qkv, const HeadLayout& layout,
                        const at::Tensor& lse, Arena& scratch) {
   check(qkv, layout, documents.cu_seqlens, out, lse);
   log_work("attention", WorkKind::kAttention, 2 * attention_flops(layout, documents), {qkv},
-           {out, lse});
+           {out, lse}, launches(documents, /*backward=*/false));
   const Arena::Scope scope(scratch);
   if (documents.device != nullptr) {
     documents.device->forward(qkv, out, lse, scratch);
@@ -127,7 +131,7 @@ void attention_backward(const at::Tensor& dout, const at::Tensor& qkv, const Hea
   check_tensor(dout, out.sizes(), qkv.scalar_type(), "attention dout");
   check_rows(dqkv, qkv.sizes(), qkv.scalar_type(), "attention dqkv");
   log_work("attention backward", WorkKind::kAttention, 5 * attention_flops(layout, documents),
-           {qkv, out, dout, lse}, {dqkv}, 2);
+           {qkv, out, dout, lse}, {dqkv}, launches(documents, /*backward=*/true));
   const Arena::Scope scope(scratch);
   if (documents.device != nullptr) {
     documents.device->backward(dout, qkv, out, lse, dqkv, scratch);

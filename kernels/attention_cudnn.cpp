@@ -10,6 +10,7 @@
 #include "kernels/attention_device.h"
 #include "kernels/cuda/sdpa_shape.h"
 #include "kernels/device_properties.h"
+#include "kernels/work_log.h"
 
 #if defined(WEFT_SDPA_CUDNN)
 #include <c10/cuda/CUDAFunctions.h>
@@ -46,9 +47,10 @@ class CudnnAttention : public DeviceAttention {
     (void)take(qkv, /*backward=*/false, scratch);
   }
   void backward(const at::Tensor&, const at::Tensor& qkv, const at::Tensor&, const at::Tensor&,
-                const at::Tensor&, Arena& scratch) override {
-    (void)take(qkv, /*backward=*/true, scratch);
+                const at::Tensor& dqkv, Arena& scratch) override {
+    place(take(qkv, /*backward=*/true, scratch), dqkv);
   }
+  int launches(bool) const override { return static_cast<int>(groups_.size()); }
 
   std::vector<std::int64_t> shape() const override {
     std::vector<std::int64_t> shape;
@@ -84,6 +86,16 @@ class CudnnAttention : public DeviceAttention {
       workspace.dv = scratch.take({qkv.size(0), width}, qkv.scalar_type());
     }
     return workspace;
+  }
+
+  // The gradients of k and v to where they belong; those of q are there.
+  void place(const Workspace& workspace, const at::Tensor& dqkv) const {
+    std::int64_t column = layout_.heads_q * layout_.head_dim;
+    for (const at::Tensor& gradient : {workspace.dk, workspace.dv}) {
+      log_traffic("gradients of k, v", {gradient}, {gradient});
+      dqkv.narrow(1, column, gradient.size(1)).copy_(gradient);
+      column += gradient.size(1);
+    }
   }
 
   HeadLayout layout_;
@@ -145,10 +157,7 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
                                   workspace.dk.data_ptr(), workspace.dv.data_ptr(), table(i)},
                workspace.bytes.data_ptr(), stream_of(qkv));
     }
-    const std::int64_t q_width = layout_.heads_q * layout_.head_dim;
-    const std::int64_t k_width = layout_.heads_k * layout_.head_dim;
-    dqkv.narrow(1, q_width, k_width).copy_(workspace.dk);
-    dqkv.narrow(1, q_width + k_width, k_width).copy_(workspace.dv);
+    place(workspace, dqkv);
   }
 
   void assign(const DeviceAttention& other) override {

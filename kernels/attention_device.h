@@ -35,6 +35,10 @@ class DeviceAttention {
   virtual void backward(const at::Tensor& dout, const at::Tensor& qkv, const at::Tensor& out,
                         const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) = 0;
 
+  /// Launches that one layer's forward or backward pass takes, but for copies: a plan of cuDNN is
+  /// one.
+  [[nodiscard]] virtual int launches(bool backward) const = 0;
+
   /// What its launches depend on beside the rows' number. Documents of equal shapes are told apart
   /// by what lies on the device alone, so that one recording of the launches serves them all.
   [[nodiscard]] virtual std::vector<std::int64_t> shape() const = 0;

@@ -13,6 +13,7 @@
 #include "kernels/attention_device.h"
 #include "kernels/heads.h"
 #include "kernels/host_copies.h"
+#include "kernels/work_log.h"
 
 namespace weft::kernels::detail {
 namespace {
@@ -61,8 +62,16 @@ class FlashAttention final : public DeviceAttention {
     no_random_state_ = at::empty({0}, at::TensorOptions(at::kLong).device(device));
   }
 
+  // Backward: the rows' sums, the gradients, those of q added up in fp32 (from zeros where equal
+  // runs are to give equal bits) and cast, those of k and v summed over the query heads.
+  int launches(bool backward) const override {
+    const bool grouped = layout_.heads_q != layout_.heads_k;
+    return backward ? 3 + (deterministic_ ? 1 : 0) + (grouped ? 2 : 0) : 1;
+  }
+
   void forward(const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& lse,
                Arena&) override {
+    log_traffic("output of attention", {out, lse}, {out, lse}, 2);
     if (qkv.is_meta()) {
       return;
     }
@@ -75,6 +84,7 @@ class FlashAttention final : public DeviceAttention {
 
   void backward(const at::Tensor& dout, const at::Tensor& qkv, const at::Tensor& out,
                 const at::Tensor& lse, const at::Tensor& dqkv, Arena&) override {
+    log_traffic("gradients of q, k, v", {dqkv}, {dqkv}, 3);
     if (qkv.is_meta()) {
       return;
     }

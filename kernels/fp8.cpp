@@ -143,6 +143,7 @@ void fp8_linear_backward(const at::Tensor& dx, const Fp8Rows& dy, const Fp8Rows&
   const at::Tensor turned = scratch.take({dx.size(1), out}, at::kFloat8_e4m3fn);
   transpose_fp8(weight.values, turned);
   const at::Tensor ones = scratch.take({dx.size(1)}, at::kFloat);
+  log_traffic("ones", {}, {ones});
   ones.fill_(1.0);
   scaled_product(dx, dy, turned, ones);
 }

@@ -12,6 +12,7 @@
 #include "kernels/gemm.h"
 #include "kernels/rms_norm.h"
 #include "kernels/tensor_checks.h"
+#include "kernels/work_log.h"
 
 namespace weft::model {
 namespace {
@@ -75,6 +76,7 @@ at::Tensor in_weight_dtype(const at::Tensor& gradient, const LmHead& head, Arena
     return gradient;
   }
   at::Tensor narrow = scratch.take(gradient.sizes(), dtype);
+  kernels::log_traffic("cast", {gradient}, {narrow});
   narrow.copy_(gradient);
   return narrow;
 }
@@ -138,10 +140,12 @@ at::Tensor head_forward_backward(const LmHead& head, const at::Tensor& hidden,
         }
       });
   const at::Tensor d_rows = scratch.take(rows.normed.sizes(), hidden.scalar_type());
+  kernels::log_traffic("zeros", {}, {d_rows, dx}, 2);
   d_rows.zero_();
   kernels::rms_norm_backward(d_normed, rows.normed, rows.unit, head.norm, rows.rstd, d_rows,
                              head.norm_gradient);
   dx.zero_();
+  kernels::log_traffic("gradient of rows", {d_rows, batch.rows}, {d_rows});
   dx.index_copy_(0, batch.rows, d_rows);
   return log_probs;
 }

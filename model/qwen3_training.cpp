@@ -6,11 +6,21 @@
 #include "base/trace.h"
 #include "kernels/embedding.h"
 #include "kernels/padded_rows.h"
+#include "kernels/work_log.h"
 #include "model/qwen3_model.h"
 
 namespace weft::model {
 
 using kernels::Arena;
+
+namespace {
+
+void add_to(const at::Tensor& x, const at::Tensor& delta) {
+  kernels::log_traffic("residual", {x, delta}, {x});
+  x.add_(delta);
+}
+
+}  // namespace
 
 void Qwen3Model::set_recompute(bool recompute) {
   recompute_ = recompute;
@@ -73,9 +83,10 @@ void Qwen3Model::run_layers_keeping(LayerPass& pass) {
     const auto at = static_cast<std::size_t>(i);
     if (recompute_) {
       if (i > 0) {
-        x.add_(pass.delta);
+        add_to(x, pass.delta);
       }
       pass.inputs[at] = saved_.take(x.sizes(), dtype());
+      kernels::log_traffic("kept input", {x}, {pass.inputs[at]});
       pass.inputs[at].copy_(x);
       const Arena::Scope scope(scratch_);
       decoder_layer_forward(layer_parameters(i), pass.context, x, {}, pass.delta, pass.tapes[at],
@@ -86,7 +97,7 @@ void Qwen3Model::run_layers_keeping(LayerPass& pass) {
                             scratch_);
     }
   }
-  x.add_(pass.delta);
+  add_to(x, pass.delta);
 }
 
 void Qwen3Model::run_layers_backward(LayerPass& pass) {

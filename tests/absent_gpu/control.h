@@ -27,6 +27,9 @@ struct WeftAbsentGpuCounts {
 void weft_absent_gpu_counts(WeftAbsentGpuCounts* counts);
 /// Counts from zero again; the peak from what is taken now.
 void weft_absent_gpu_reset();
-/// The first fault's text; empty without one. Valid until the process ends.
+/// The first fault's text since then; empty without one. Valid until the next fault.
 const char* weft_absent_gpu_fault();
+/// Kernels, products, … by name, most often first, "COUNT NAME" per line. Valid until the next
+/// call.
+const char* weft_absent_gpu_names();
 }

@@ -163,6 +163,7 @@ void Device::reset() {
   counts_.device_bytes = taken;
   counts_.peak_bytes = taken;
   names_.clear();
+  fault_.clear();
 }
 
 const char* Device::first_fault() {
@@ -218,5 +219,10 @@ void weft_absent_gpu_counts(WeftAbsentGpuCounts* counts) {
   weft::absent_gpu::Device::get().counts(counts);
 }
 void weft_absent_gpu_reset() { weft::absent_gpu::Device::get().reset(); }
+const char* weft_absent_gpu_names() {
+  static auto* const text = new std::string;
+  *text = weft::absent_gpu::Device::get().names();
+  return text->c_str();
+}
 const char* weft_absent_gpu_fault() { return weft::absent_gpu::Device::get().first_fault(); }
 }

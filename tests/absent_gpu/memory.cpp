@@ -62,11 +62,11 @@ cudaError_t copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind k
   if (recording != nullptr && (pageable || host_waits)) {
     return weft::absent_gpu::check_wait(stream, "a copy of memory that is not pinned");
   }
+  Device::get().work(Work::kCopy, name, recording);
   // From memory that is not pinned the driver copies before it returns; into it, it waits.
   if (host_waits || (pageable && is_on_device(from))) {
     Device::get().host_waited();
   }
-  Device::get().work(Work::kCopy, name, recording);
   if (recording == nullptr && is_made(bytes)) {
     std::memmove(to, from, bytes);
   }

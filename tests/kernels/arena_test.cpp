@@ -71,6 +71,21 @@ TEST(Arena, StopsAllocatingAfterTheFirstRounds) {
   EXPECT_EQ(arena.peak_bytes(), 6 * kMiB);
 }
 
+TEST(Arena, ReservesOneBlockForWhatIsKnownBeforehand) {
+  Arena arena = make_arena();
+  arena.reserve(6 * kMiB);
+  EXPECT_TRUE(arena.settled());
+  (void)arena.take({4 * kMiB}, at::kByte);
+  (void)arena.take({2 * kMiB}, at::kByte);
+  EXPECT_EQ(arena.reserved_bytes(), 6 * kMiB);
+  arena.reset();
+  arena.reserve(kMiB);  // there is more already
+  EXPECT_EQ(arena.reserved_bytes(), 6 * kMiB);
+  arena.reserve(7 * kMiB);
+  EXPECT_TRUE(arena.settled());
+  EXPECT_EQ(arena.reserved_bytes(), 7 * kMiB);
+}
+
 TEST(Arena, ATensorOutlivesTheBlocksItCameFrom) {
   Arena arena = make_arena();
   const at::Tensor kept = arena.take({kMiB}, at::kByte).fill_(7);

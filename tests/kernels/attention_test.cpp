@@ -10,6 +10,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/error.h"
 #include "tests/support/tensor_testing.h"
 
 namespace weft::kernels {
@@ -228,6 +229,29 @@ TEST(Attention, LetsNanThroughInItsDocumentOnly) {
       EXPECT_TRUE(r.dqkv.narrow(0, 2, 7).isfinite().all().item<bool>());
     }
   }
+}
+
+// Planned on the meta device: heads that no fused kernel takes are composed, whatever the GPU.
+TEST(Attention, OnAGpuIsFusedForHeadsThatItsKernelsTake) {
+  const Boundaries bounds{0, 5, 9};
+  const auto is_fused = [&](std::int64_t head_dim, const std::string& backend) {
+    return make_device_attention(bounds, {4, 2, head_dim}, at::kBFloat16, at::kMeta, at::kCUDA,
+                                 {backend, true}) != nullptr;
+  };
+  for (const std::int64_t head_dim : {8, 64, 128}) {
+    EXPECT_TRUE(is_fused(head_dim, "auto")) << head_dim;
+  }
+  EXPECT_TRUE(is_fused(256, "auto"));  // FlashAttention-2
+  for (const std::int64_t head_dim : {6, 12, 264}) {
+    EXPECT_FALSE(is_fused(head_dim, "auto")) << head_dim;
+    for (const char* backend : {"cudnn", "flash"}) {
+      EXPECT_THAT([&] { (void)is_fused(head_dim, backend); },
+                  ::testing::ThrowsMessage<Error>(
+                      HasSubstr(fmt::format("heads of {} elements", head_dim))));
+    }
+  }
+  EXPECT_THAT([&] { (void)is_fused(256, "cudnn"); },
+              ::testing::ThrowsMessage<Error>(HasSubstr("cuDNN's attention does not take heads")));
 }
 
 TEST(Attention, NamesTheTensorOrBoundaryThatIsWrong) {

@@ -1,5 +1,7 @@
 #include "kernels/host_copies.h"
 
+#include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,6 +23,14 @@ TEST(HostRead, GivesTheNumbersInOrderAndCountsOneRead) {
                     filled({1, 1}, at::kDouble, std::numeric_limits<double>::infinity())});
   EXPECT_THAT(values, ::testing::ElementsAre(0.1, -2.0, std::numeric_limits<double>::infinity()));
   EXPECT_EQ(host_reads(), before + 1);
+}
+
+TEST(ToDevice, BringsTheValuesAndTheirType) {
+  const std::vector<std::int32_t> values{3, -1, 7};
+  const at::Tensor sent = to_device<std::int32_t>(values, at::kInt, at::kCPU);
+  EXPECT_TRUE(at::equal(sent, at::tensor({3, -1, 7}, at::kInt)));
+  EXPECT_EQ(to_device<std::int64_t>({}, at::kLong, at::kCPU).numel(), 0);
+  EXPECT_EQ(to_device<std::int32_t>(values, at::kInt, at::kMeta).numel(), 3);
 }
 
 TEST(HostRead, OfNothingReadsNothing) {
