@@ -93,6 +93,26 @@ def table(results):
                f"{e['launches_per_step']:.0f} | {p['launches_per_step']:.0f} |")
 
 
+def page(a, results):
+    commit = subprocess.run(["git", "-C", str(HERE), "describe", "--always", "--dirty"],
+                            capture_output=True, text=True, check=False).stdout.strip()
+    versions = next(iter(results.values()))["peer"]["versions"]
+    yield from table(results)
+    yield ""
+    yield (f"One step of {a.tokens:,} tokens in {a.documents} documents, all of them trained, bf16, LoRA of rank 16 on all seven")
+    yield "projections, nothing computed twice, weights random. The peer is transformers + PEFT with cuDNN's attention:"
+    yield f"{', '.join(f'{name} {version}' for name, version in versions.items())}. Commit: {commit}."
+    yield ""
+    yield "No GPU was at hand: both programs ran on one that is not there (`tests/absent_gpu`). LibTorch's own allocator gave out the"
+    yield "memory, cuDNN compiled its plans and said what workspace they take, and no kernel ran. *GB*: the most that the allocator had"
+    yield "given out at one time. *of the device*: the most that it had taken, with what it keeps; for weft before and after the steps"
+    yield "with products that measure the GEMM rate. *launches*: kernels, products, copies and plans that one step asks for. The device"
+    yield f"had {DEVICE_GIB:,} GiB, so that nobody ran out. What CUDA's modules and libraries take for themselves is not in it."
+    yield ""
+    command = "python benchmarks/compare_memory.py --build BUILD --python PYTHON --out benchmarks/results/gpu_memory"
+    yield f"Command: `{command}`"
+
+
 def main():
     a = parse_arguments()
     weft = [str(pathlib.Path(a.build) / "weft_bench_step")]
@@ -108,7 +128,7 @@ def main():
     out = pathlib.Path(a.out)
     out.with_suffix(".json").write_text(json.dumps(
         {"tokens": a.tokens, "documents": a.documents, "sizes": results}, indent=1) + "\n")
-    out.with_suffix(".md").write_text("\n".join(table(results)) + "\n")
+    out.with_suffix(".md").write_text("\n".join(page(a, results)) + "\n")
 
 
 if __name__ == "__main__":

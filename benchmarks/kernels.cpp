@@ -210,8 +210,10 @@ class Bench {
     const at::Tensor logits = random({chunk, config_.vocab_size}, at::kFloat);
     const at::Tensor targets = at::randint(config_.vocab_size, {chunk}, ids);
     const at::Tensor log_probs = random({chunk}, at::kFloat);
-    measure("cross-entropy with gradient",
-            [&] { kernels::cross_entropy_forward_backward(logits, targets, 1e-3, log_probs); });
+    const at::Tensor d_logits = random({chunk, config_.vocab_size}, at::kBFloat16);
+    measure("cross-entropy with gradient", [&] {
+      kernels::cross_entropy_forward_backward(logits, targets, 1e-3, log_probs, d_logits);
+    });
     constexpr std::int64_t kParameters = 10 << 20;
     const at::Tensor parameters = random({kParameters}, at::kFloat);
     const at::Tensor gradient = random({kParameters}, at::kFloat);

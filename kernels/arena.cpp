@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kSmallestBlock = std::int64_t{1} << 20;
+constexpr std::int64_t kLargestStep = std::int64_t{256} << 20;
 
 std::int64_t bytes_of(at::IntArrayRef sizes, at::ScalarType dtype) {
   auto bytes = static_cast<std::int64_t>(c10::elementSize(dtype));
@@ -35,7 +36,8 @@ at::Tensor Arena::take(at::IntArrayRef sizes, at::ScalarType dtype) {
   }
   if (block_ == blocks_.size()) {
     // Small steps: until the next reset the unused end of the last block is lost.
-    add_block(std::max({bytes, reserved_bytes() / 8, kSmallestBlock}));
+    const std::int64_t step = std::min(reserved_bytes() / 8, kLargestStep);
+    add_block(std::max({bytes, step, kSmallestBlock}));
   }
   at::Tensor result = blocks_[block_]
                           .narrow(0, offset_, bytes)

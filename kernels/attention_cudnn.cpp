@@ -64,8 +64,13 @@ class CudnnAttention : public DeviceAttention {
   [[nodiscard]] bool writes_padded_rows() const override { return false; }
 
  protected:
+  // Planned: documents of just over half a bucket pay for the gradient of their scores what those
+  // of a whole one do, and there may be twice as many of them.
   [[nodiscard]] virtual std::int64_t workspace_bytes(const cuda::SdpaShape& shape) const {
-    return cuda::workspace_bound(shape);
+    const std::int64_t scores =
+        shape.backward && shape.deterministic ? cuda::score_gradient_bytes(shape) : 0;
+    const std::int64_t left = std::max<std::int64_t>(cuda::SdpaLimits{}.score_bytes - scores, 0);
+    return cuda::workspace_bound(shape) + std::min(scores, left);
   }
 
   [[nodiscard]] static cuda::SdpaShape directed(cuda::SdpaShape shape, bool backward) {
@@ -105,8 +110,9 @@ class CudnnAttention : public DeviceAttention {
 #if defined(WEFT_SDPA_CUDNN)
 
 cuda::SdpaEngine& engine_of(c10::Device device) {
-  static std::map<int, std::unique_ptr<cuda::SdpaEngine>> engines;
-  std::unique_ptr<cuda::SdpaEngine>& engine = engines[device.index()];
+  // Never destroyed: at exit cuDNN may be gone before it.
+  static auto* const engines = new std::map<int, std::unique_ptr<cuda::SdpaEngine>>;
+  std::unique_ptr<cuda::SdpaEngine>& engine = (*engines)[device.index()];
   if (engine == nullptr) {
     c10::cuda::set_device(device.index());
     engine = cuda::SdpaEngine::for_current_device();

@@ -35,25 +35,21 @@ std::string detail::why_no_flash(const HeadLayout& layout, c10::Device device) {
              : "";
 }
 
-std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int32_t> cu_seqlens,
-                                                       const HeadLayout& layout,
-                                                       at::ScalarType dtype, c10::Device device,
-                                                       c10::DeviceType planned,
-                                                       const AttentionOptions& options) {
-  const bool is_gpu = device.is_cuda() || (device.is_meta() && planned == at::kCUDA);
-  if (!is_gpu || options.backend == "composed" || cu_seqlens.back() == 0) {
-    return nullptr;
+std::string attention_backend(const HeadLayout& layout, at::ScalarType dtype, c10::Device device,
+                              const AttentionOptions& options) {
+  if (options.backend == "composed") {
+    return "composed";
   }
   if (dtype != at::kBFloat16) {
     if (options.backend != "auto") {
       fail_config("attn_implementation: {} takes bf16 alone; set dtype: bf16, or leave it out",
                   options.backend);
     }
-    return nullptr;
+    return "composed";
   }
   const std::string no_cudnn = detail::why_no_cudnn(layout, device);
   if (options.backend != "flash" && no_cudnn.empty()) {
-    return detail::make_cudnn_attention(cu_seqlens, layout, device, options.deterministic);
+    return "cudnn";
   }
   if (options.backend == "cudnn") {
     fail_config("attn_implementation: cudnn can't be used: {}", no_cudnn);
@@ -63,7 +59,7 @@ std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int3
     if (options.backend == "auto") {
       warn_once(fmt::format("attention by FlashAttention-2, because {}", no_cudnn));
     }
-    return detail::make_flash_attention(cu_seqlens, layout, device, options.deterministic);
+    return "flash";
   }
   if (options.backend == "flash") {
     fail_config("attn_implementation: flash can't be used: it does not take {}", no_flash);
@@ -72,7 +68,25 @@ std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int3
       fmt::format("attention is composed of plain operators, which is slow: {}; FlashAttention-2 "
                   "does not take {}",
                   no_cudnn, no_flash));
-  return nullptr;
+  return "composed";
+}
+
+std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int32_t> cu_seqlens,
+                                                       const HeadLayout& layout,
+                                                       at::ScalarType dtype, c10::Device device,
+                                                       c10::DeviceType planned,
+                                                       const AttentionOptions& options) {
+  const bool is_gpu = device.is_cuda() || (device.is_meta() && planned == at::kCUDA);
+  if (!is_gpu || cu_seqlens.back() == 0) {
+    return nullptr;
+  }
+  const std::string backend = attention_backend(layout, dtype, device, options);
+  if (backend == "composed") {
+    return nullptr;
+  }
+  return backend == "cudnn"
+             ? detail::make_cudnn_attention(cu_seqlens, layout, device, options.deterministic)
+             : detail::make_flash_attention(cu_seqlens, layout, device, options.deterministic);
 }
 
 }  // namespace weft::kernels

@@ -46,9 +46,15 @@ class DeviceAttention {
   virtual void assign(const DeviceAttention& other) = 0;
 };
 
+/// The backend that such heads get on a GPU, by name; on the meta device, on one that has cuDNN's.
+/// A config Error where the one that was asked for can't be used, with the reason; a warning where
+/// "auto" has to do with a slower one.
+[[nodiscard]] std::string attention_backend(const HeadLayout& layout, at::ScalarType dtype,
+                                            c10::Device device, const AttentionOptions& options);
+
 /// Null where attention is composed of plain operators: on a CPU, for rows that are not bf16, or
 /// where `options` say so. On the meta device, `planned` names the kind of device that memory is
-/// planned for. A config Error where the backend that was asked for can't be used, with the reason.
+/// planned for. Errors and warnings as above.
 [[nodiscard]] std::shared_ptr<DeviceAttention> make_device_attention(
     std::span<const std::int32_t> cu_seqlens, const HeadLayout& layout, at::ScalarType dtype,
     c10::Device device, c10::DeviceType planned, const AttentionOptions& options);

@@ -10,10 +10,12 @@ namespace weft::kernels {
 void target_log_probs(const at::Tensor& logits, const at::Tensor& targets,
                       const at::Tensor& log_probs);
 
-/// As target_log_probs, and turns the logits in place into the gradient of scale * sum(-log_probs):
-/// (softmax(logits) - onehot(target)) * scale.
+/// As target_log_probs, and the gradient of scale * sum(-log_probs), (softmax(logits) -
+/// onehot(target)) * scale: in place of the logits, or in `gradient` [N, V] where it is defined, of
+/// the logits' type or, of fp32 logits, bf16. The logits are then undefined.
 void cross_entropy_forward_backward(const at::Tensor& logits, const at::Tensor& targets,
-                                    double scale, const at::Tensor& log_probs);
+                                    double scale, const at::Tensor& log_probs,
+                                    const at::Tensor& gradient = {});
 
 namespace detail {
 void cross_entropy_cpu(const at::Tensor& logits, const at::Tensor& targets, double scale,

@@ -67,18 +67,13 @@ void for_each_chunk(const LmHead& head, const at::Tensor& normed, Arena& scratch
   }
 }
 
-// The gradient of the logits in the dtype that the weights have, so that both products take it; a
-// CPU takes it as it is.
-at::Tensor in_weight_dtype(const at::Tensor& gradient, const LmHead& head, Arena& scratch) {
+// For the gradient of the logits: in the dtype that the weights have, so that both products take
+// it. On a CPU they take it as it is, in place of the logits.
+at::Tensor take_gradient(const at::Tensor& logits, const LmHead& head, Arena& scratch) {
   const at::ScalarType dtype = head.weight.scalar_type();
-  if (gradient.scalar_type() == dtype ||
-      (dtype == at::kBFloat16 && scratch.planned_for() == at::kCPU)) {
-    return gradient;
-  }
-  at::Tensor narrow = scratch.take(gradient.sizes(), dtype);
-  kernels::log_traffic("cast", {gradient}, {narrow});
-  narrow.copy_(gradient);
-  return narrow;
+  return dtype == at::kBFloat16 && scratch.planned_for() != at::kCPU
+             ? scratch.take(logits.sizes(), dtype)
+             : logits;
 }
 
 }  // namespace
@@ -130,10 +125,10 @@ at::Tensor head_forward_backward(const LmHead& head, const at::Tensor& hidden,
       [&](std::int64_t first, const at::Tensor& normed, const at::Tensor& logits) {
         const std::int64_t count = logits.size(0);
         TracePhase phase("loss");
+        const at::Tensor d_logits = take_gradient(logits, head, scratch);
         kernels::cross_entropy_forward_backward(logits, batch.targets.narrow(0, first, count),
-                                                scale, log_probs.narrow(0, first, count));
+                                                scale, log_probs.narrow(0, first, count), d_logits);
         phase.next("head backward");
-        const at::Tensor d_logits = in_weight_dtype(logits, head, scratch);
         kernels::gemm(d_normed.narrow(0, first, count), d_logits, head.weight, scratch);
         if (head.weight_gradient.defined()) {
           kernels::gemm(head.weight_gradient, d_logits.t(), normed, scratch, /*accumulate=*/true);

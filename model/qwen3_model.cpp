@@ -88,6 +88,7 @@ LayerContext Qwen3Model::context_for(const PackedBatch& batch, std::int64_t posi
   if (!rope_.cos.defined() || rope_.cos.size(0) < positions) {
     constexpr std::int64_t kStep = 1024;
     const std::int64_t rows = (positions + kStep - 1) / kStep * kStep;
+    forget_recorded();  // it has the address of the old table, which is too short for this batch
     rope_ = make_rope_table(config_, rows, kernels::statistics_dtype(dtype()), device());
   }
   if (batch.split.rows > 0 && exchange_ == nullptr) {

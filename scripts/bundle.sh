@@ -18,7 +18,7 @@ limit_mib=60
 programs() {
   find "$build" -type f -perm -u+x \
     \( -path "$build/weft" -o -path "$build/weft_bench_*" -o -name 'weft_*gpu_tests' -o -path "$build/benchmarks/*" \) \
-    ! -name '*.so*' ! -path '*/CMakeFiles/*' ! -name weft_bench_loader ! -name weft_bench_tokenizer | sort
+    ! -name '*.so*' ! -path '*/CMakeFiles/*' ! -name weft_bench_loader ! -name weft_bench_tokenizer ! -name 'weft_absent_gpu*' | sort
 }
 
 # The shared libraries that a program is linked with, but those every Linux or LibTorch has.

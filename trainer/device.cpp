@@ -48,8 +48,7 @@ c10::Device resolve_device(const std::string& name, int local_rank) {
   }
   const std::string reason = why_no_cuda();
   if (reason.empty()) {
-    const auto devices = std::max(static_cast<int>(at::getNumGPUs()), 1);
-    return {at::kCUDA, static_cast<c10::DeviceIndex>(local_rank % devices)};
+    return {at::kCUDA, static_cast<c10::DeviceIndex>(local_rank % std::max(device_count(), 1))};
   }
   if (name == "cuda") {
     fail_config("device: cuda can't be used: {}; set device: cpu, or install the driver", reason);
@@ -102,9 +101,16 @@ void check_fp8_base(c10::Device device, at::ScalarType dtype, const model::Qwen3
   }
 }
 
+int device_count() { return static_cast<int>(at::getNumGPUs()); }
+
 std::uint64_t available_memory_bytes(c10::Device device) {
-  return device.is_cpu() ? proc_bytes("/proc/meminfo", "MemAvailable:")
-                         : static_cast<std::uint64_t>(kernels::free_device_bytes(device));
+  if (device.is_cpu()) {
+    return proc_bytes("/proc/meminfo", "MemAvailable:");
+  }
+  constexpr std::int64_t kLibraries = std::int64_t{512} << 20;
+  const std::int64_t free = kernels::free_device_bytes(device);
+  // Of a GPU with less to spare than that, half: it may still do.
+  return static_cast<std::uint64_t>(std::max(free - kLibraries, free / 2));
 }
 
 std::uint64_t peak_memory_bytes(c10::Device device) {

@@ -26,8 +26,13 @@ namespace weft::trainer {
 /// A config Error where the device can't have base_dtype: fp8.
 void check_fp8_base(c10::Device device, at::ScalarType dtype, const model::Qwen3Config& config);
 
+/// GPUs that this process sees; 0 without any.
+[[nodiscard]] int device_count();
+
 /// Memory that a process may still take on this device, in bytes: what the kernel calls available
-/// on a CPU; 0 where it can't be told.
+/// on a CPU; of a GPU what is free but for what its libraries take later, outside of LibTorch's
+/// allocator: code that is loaded when it is first launched, cuDNN's and cuBLAS's own. 0 where it
+/// can't be told.
 [[nodiscard]] std::uint64_t available_memory_bytes(c10::Device device);
 
 /// The most memory that was in use at one time, in bytes: of a GPU by LibTorch's allocator, on a

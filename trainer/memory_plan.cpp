@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "kernels/attention_device.h"
 #include "kernels/tensor_checks.h"
 #include "model/layer_shares.h"
 #include "trainer/device.h"
@@ -69,28 +70,44 @@ std::int64_t attention_bytes(const model::Qwen3Config& config, const model::Pack
 }
 
 // What FlashAttention-2 allocates itself for the gradients of a call: a sum of those of the queries
-// in fp32 (where equal runs give equal bits, one for each processor that works on a head), and
-// those of keys and values once for each query head. Pieces of split documents go to it always,
-// whole documents where the config says so.
-std::int64_t flash_bytes(const model::Qwen3Config& config, const model::PackedBatch& batch,
-                         at::ScalarType dtype, const RunConfig& run) {
+// in fp32 (where equal runs give equal bits, one for each processor that works on a head) over
+// documents that are padded by a block, and those of keys and values once for each query head.
+std::int64_t flash_bytes(const model::Qwen3Config& config, std::int64_t rows, std::int64_t keys,
+                         std::int64_t documents, bool deterministic) {
   constexpr std::int64_t kProcessors = 148;  // a B200's, which has the most
-  const auto narrow = static_cast<std::int64_t>(c10::elementSize(dtype));
+  constexpr std::int64_t kBlock = 128;
+  constexpr std::int64_t kNarrow = 2;  // bf16
+  const std::int64_t together = documents * config.num_attention_heads;
+  const std::int64_t sums = deterministic ? (kProcessors + together - 1) / together : 1;
   const std::int64_t heads = config.num_attention_heads + config.num_key_value_heads;
-  const auto bytes = [&](std::int64_t rows, std::int64_t keys, std::int64_t documents) {
-    const std::int64_t together = documents * config.num_attention_heads;
-    const std::int64_t sums = run.deterministic ? (kProcessors + together - 1) / together : 1;
-    const std::int64_t queries = rows * config.num_attention_heads * (4 * sums + narrow);
-    return config.head_dim * (queries + keys * 2 * heads * narrow);
-  };
+  return config.head_dim *
+         ((rows + kBlock * documents) * config.num_attention_heads * 4 * sums +
+          rows * config.num_attention_heads * kNarrow + keys * 2 * heads * kNarrow);
+}
+
+// What attention takes on a GPU beside the arena. Pieces of split documents go to FlashAttention-2
+// always; composed of plain operators it has five matrices of scores of the longest document.
+std::int64_t gpu_attention_bytes(const model::Qwen3Config& config, const model::PackedBatch& batch,
+                                 at::ScalarType dtype, const RunConfig& run) {
   std::int64_t most = 0;
   for (const model::SplitRows::Piece& piece : batch.split.pieces) {
-    most = std::max(most, bytes(piece.rows, piece.keys, 1));
+    most = std::max(most, flash_bytes(config, piece.rows, piece.keys, 1, run.deterministic));
   }
-  if (run.attn_implementation == "flash" && dtype == at::kBFloat16) {
-    const std::int64_t rows = batch.cu_seqlens.back();
+  const std::string backend = kernels::attention_backend(
+      {config.num_attention_heads, config.num_key_value_heads, config.head_dim}, dtype, at::kMeta,
+      {run.attn_implementation, run.deterministic});
+  const std::int64_t rows = batch.cu_seqlens.back();
+  if (backend == "flash") {
+    // Packed documents may be shorter than max_length, and then there are more of them.
+    const std::int64_t whole = static_cast<std::int64_t>(batch.cu_seqlens.size()) - 1;
+    for (const std::int64_t documents : {whole, run.packing ? rows / 256 : whole}) {
+      most = std::max(most, flash_bytes(config, rows, rows, documents, run.deterministic));
+    }
+  }
+  if (backend == "composed") {
+    const auto wide = static_cast<std::int64_t>(c10::elementSize(kernels::statistics_dtype(dtype)));
     most =
-        std::max(most, bytes(rows, rows, static_cast<std::int64_t>(batch.cu_seqlens.size()) - 1));
+        std::max(most, 5 * config.num_attention_heads * batch.max_length * batch.max_length * wide);
   }
   return most;
 }
@@ -151,7 +168,7 @@ MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarTyp
   }
   plan.workspace = plan.scratch + model.table_bytes();
   plan.workspace += device == at::kCPU ? attention_bytes(shape, longest, dtype)
-                                       : flash_bytes(shape, longest, dtype, config);
+                                       : gpu_attention_bytes(shape, longest, dtype, config);
   return plan;
 }
 
@@ -200,9 +217,11 @@ MemoryChoice smaller_passes(FileSystem& files, const RunConfig& config, at::Scal
         config.max_length, text_of(available),
         checkpointing ? "" : ", set gradient_checkpointing: true");
   }
-  const std::int64_t taken = std::max<std::int64_t>(documents, 1);
-  return {checkpointing, taken * config.max_length, 0,
-          plan_memory(files, config, dtype, device, {taken, checkpointing, base_shares})};
+  // What is known not to fit is not made room for: the documents may be shorter.
+  const MemoryPlan plan = documents == 0 ? MemoryPlan{}
+                                         : plan_memory(files, config, dtype, device,
+                                                       {documents, checkpointing, base_shares});
+  return {checkpointing, std::max<std::int64_t>(documents, 1) * config.max_length, 0, plan};
 }
 
 }  // namespace

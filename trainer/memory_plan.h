@@ -45,7 +45,8 @@ struct MemoryChoice {
   std::int64_t tokens_per_pass = 0;
   /// Bytes that the run leaves of what it may take; 0: not known, or none.
   std::int64_t left = 0;
-  /// Of the passes that were chosen; zeros where nothing is known of the memory.
+  /// Of the passes that were chosen; zeros where nothing is known of the memory, or they may not
+  /// fit.
   MemoryPlan plan = {};
 };
 

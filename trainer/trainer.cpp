@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/trace.h"
+#include "kernels/attention_device.h"
 #include "kernels/device_properties.h"
 #include "kernels/recorded_work.h"
 #include "trainer/base_model.h"
@@ -50,6 +51,7 @@ Trainer::Trainer(FileSystem& files, RunConfig config, distributed::Session* sess
   context_ = open_context_group(place_, *session_);
   session_->together("loading", [this] { load(); });
   agree_on_memory();
+  session_->together("room for the passes", [this] { reserve_memory(); });
   restore();
   check_in_step();
   state_.max_steps = planned_steps();
@@ -94,17 +96,35 @@ void Trainer::prepare() {
   datasets_signature_ = datasets_signature(files_, config_);
 }
 
+MemoryChoice Trainer::plan_passes() {
+  RunConfig planned = config_;
+  planned.async_save = config_.async_save && session_->is_main();  // who writes makes the copy
+  std::int64_t available = memory_limit(config_, *device_);
+  // Ranks that share this host's memory, or a GPU, share what is free.
+  std::int64_t sharers = std::max(session_->launch().local_world_size, 1);
+  if (device_->is_cuda()) {
+    const std::int64_t devices = std::max(device_count(), 1);
+    sharers = (sharers + devices - 1) / devices;
+    planned.attn_implementation = kernels::attention_backend(
+        {model_config_.num_attention_heads, model_config_.num_key_value_heads,
+         model_config_.head_dim},
+        dtype_, *device_, {config_.attn_implementation, config_.deterministic});
+    if (session_->size() > 1 && session_->group().backend() == "nccl") {
+      // Its buffers come with the first collective of each communicator.
+      constexpr std::int64_t kCommunicator = std::int64_t{512} << 20;
+      const int communicators = 1 + (sharing_.count() > 1 ? 1 : 0) + (place_.ranks > 1 ? 1 : 0);
+      available = std::max(available - communicators * kCommunicator, available / 2);
+    }
+  }
+  return choose_memory(files_, planned, dtype_, device_->type(), available / sharers,
+                       sharing_.count());
+}
+
 void Trainer::load() {
   if (device_->is_cuda()) {  // or a profile would show what it took to queue the work
     Trace::settle_by([device = *device_] { kernels::wait_for_device(device); });
   }
-  // Ranks that share this host's memory, or a GPU, share what is free.
-  const std::int64_t sharers =
-      device_->is_cuda() ? 1 : std::max(session_->launch().local_world_size, 1);
-  RunConfig planned = config_;
-  planned.async_save = config_.async_save && session_->is_main();  // who writes makes the copy
-  memory_ = choose_memory(files_, planned, dtype_, device_->type(),
-                          memory_limit(config_, *device_) / sharers, sharing_.count());
+  memory_ = plan_passes();
   trainable_ = make_trainable(files_, config_, dtype_, *device_, sharing_);
   if (sharing_.count() > 1) {
     log_info("the base's layers are spread over {} ranks: {} of {} on each", sharing_.count(),

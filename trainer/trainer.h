@@ -86,6 +86,7 @@ class Trainer {
   void prepare();
   void open_data();
   void load();
+  [[nodiscard]] MemoryChoice plan_passes();
   [[nodiscard]] std::map<std::string, std::string> fingerprints() const;
   [[nodiscard]] std::int64_t micro_batches_per_step() const;
   void restore();
@@ -108,6 +109,7 @@ class Trainer {
                                        std::exception_ptr failed, double seconds,
                                        Interval& interval);
   void agree_on_memory();
+  void reserve_memory();
   [[nodiscard]] double waited_for_others() const;
   void check_in_step();
   void warn_of_stragglers(const Interval& interval);

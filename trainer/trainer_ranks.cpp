@@ -160,7 +160,7 @@ void Trainer::agree_on_memory() {
     const auto first = all.begin() + place_.lane * place_.ranks;
     return std::vector<std::int64_t>(first, first + place_.ranks);
   };
-  const bool planned = memory_.gradient_checkpointing;
+  const MemoryChoice mine = memory_;
   if (place_.ranks > 1) {
     const auto recompute = group(flag(memory_.gradient_checkpointing));
     memory_.gradient_checkpointing = *std::max_element(recompute.begin(), recompute.end()) != 0;
@@ -172,9 +172,16 @@ void Trainer::agree_on_memory() {
       }
     }
   }
+  if (memory_.gradient_checkpointing != mine.gradient_checkpointing ||
+      memory_.tokens_per_pass != mine.tokens_per_pass) {
+    memory_.plan = {};  // it is of other passes
+  }
   trainable_->model().set_recompute(memory_.gradient_checkpointing);
-  // A GPU's memory that is taken and given back piece by piece stays in pieces.
-  if (device_->is_cuda() && planned == memory_.gradient_checkpointing) {
+}
+
+// A GPU's memory that is taken and given back piece by piece stays in pieces.
+void Trainer::reserve_memory() {
+  if (device_->is_cuda()) {
     trainable_->model().reserve(memory_.plan.activations, memory_.plan.scratch);
   }
 }

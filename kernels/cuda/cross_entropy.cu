@@ -41,29 +41,32 @@ __device__ __forceinline__ Softmax softmax_of(const T* row, int width) {
   return {of_row, block_sum(sum * exp_of(largest - of_row), scratch)};
 }
 
-template <typename T, int kPack>
+// G: of the gradient, which may be narrower than the logits, T.
+template <typename T, typename G, int kPack>
 __global__ void __launch_bounds__(kThreads) softmax_rows(CrossEntropy args) {
   const int width = static_cast<int>(args.width);
-  T* row = static_cast<T*>(args.logits) + block_index() * args.width;
+  const T* row = static_cast<const T*>(args.logits) + block_index() * args.width;
   const std::int64_t target = load(args.targets + block_index());
   // Read before any thread writes the gradient there.
-  const float logit = thread_index() == 0 ? to_float(load(static_cast<const T*>(row) + target)) : 0;
+  const float logit = thread_index() == 0 ? to_float(load(row + target)) : 0;
   const Softmax softmax = softmax_of<T, kPack>(row, width);
   if (thread_index() == 0) {
     store(args.log_probs + block_index(), logit - softmax.largest - log_of(softmax.sum));
   }
-  if (!args.gradient) {
+  if (args.gradient == nullptr) {
     return;
   }
+  G* gradient = static_cast<G*>(args.gradient) + block_index() * args.width;
   const float factor = args.scale / softmax.sum;
   for (int i = thread_index() * kPack; i < width; i += kThreads * kPack) {
-    auto pack = load_pack<kPack>(static_cast<const T*>(row) + i);
+    const auto pack = load_pack<kPack>(row + i);
+    Pack<G, kPack> result;
     WEFT_UNROLL
     for (int k = 0; k < kPack; ++k) {
       const float power = exp_of(pack.get(k) - softmax.largest);
-      pack.set(k, i + k == target ? (power / softmax.sum - 1.0f) * args.scale : power * factor);
+      result.set(k, i + k == target ? (power / softmax.sum - 1.0f) * args.scale : power * factor);
     }
-    store_pack(row + i, pack);
+    store_pack(gradient + i, result);
   }
 }
 
@@ -75,11 +78,20 @@ void cross_entropy(const CrossEntropy& args, Stream stream) {
   }
   with_element(args.element, [&](auto t) {
     using T = decltype(t);
-    const auto run = [&](auto pack) {
-      launch("cross_entropy", softmax_rows<T, pack>, args.rows, kThreads, kSumBytes<float>, stream,
-             args);
+    const auto run_with = [&](auto g) {
+      using G = decltype(g);
+      const auto run = [&](auto pack) {
+        launch("cross_entropy", softmax_rows<T, G, pack>, args.rows, kThreads, kSumBytes<float>,
+               stream, args);
+      };
+      with_vector<T>(args.width, run, args.logits, args.gradient);
     };
-    with_vector<T>(args.width, run, args.logits);
+    // Of bf16 logits the gradient is bf16.
+    if (args.gradient_element == Element::kBfloat16) {
+      run_with(Bf16());
+    } else {
+      run_with(t);
+    }
   });
 }
 

@@ -107,6 +107,7 @@ cudaError_t cudaFree(void* data) {
     Device::get().fault("cudaFree of what cudaMalloc did not give");
     return failed(cudaErrorInvalidValue);
   }
+  Device::get().host_waited();
   return cudaSuccess;
 }
 cudaError_t cudaHostAlloc(void** data, size_t bytes, unsigned) {

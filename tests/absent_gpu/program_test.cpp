@@ -154,9 +154,9 @@ TEST_F(AbsentGpuProgram, LaunchesLayersFromRecordings) {
   }
 }
 
-// Every tensor in memory of its own: what leaves its bounds is found, and a recording, which then
-// takes memory, is given up.
-TEST_F(AbsentGpuProgram, StaysWithinItsTensors) {
+// Without a cache each of LibTorch's tensors has memory of its own (those of the passes lie in two
+// arenas): what leaves it is found. A recording, which then takes memory, is given up.
+TEST_F(AbsentGpuProgram, StaysWithinItsMemory) {
   const std::vector<std::string> uncached{"PYTORCH_NO_CUDA_MEMORY_CACHING=1"};
   expect_right(run(training({}), uncached));
   expect_right(run(training({"lora_gemm=extended"}), uncached));
@@ -199,7 +199,7 @@ TEST_F(AbsentGpuProgram, ResumesWhereItWas) {
   second.emplace_back("max_steps=4");
   const Ended resumed = run(second);
   expect_right(resumed);
-  EXPECT_THAT(resumed.result.err, HasSubstr("step 2"));
+  EXPECT_THAT(resumed.result.err, HasSubstr("resuming from"));
 }
 
 // A model that is large enough for a plan's error to show, on a device that is large enough, too
@@ -275,7 +275,8 @@ TEST_F(AbsentGpuMemory, ThatIsShortIsMadeToDo) {
   const auto gib = [](double bytes) {
     return "WEFT_ABSENT_GPU_GIB=" + std::to_string(bytes / (1 << 30));
   };
-  const Ended recomputed = run(long_training({}), {gib(planned * 0.9)});
+  constexpr double kLibraries = 512 << 20;  // what a run leaves free for them
+  const Ended recomputed = run(long_training({}), {gib(planned * 0.9 + kLibraries)});
   expect_right(recomputed);
   EXPECT_THAT(recomputed.result.err, HasSubstr("computed again in the backward pass"));
   EXPECT_LT(recomputed.report.at("peak_bytes"), taken * 0.9);

@@ -56,6 +56,22 @@ TEST(CrossEntropy, IsAsPreciseAsTheComposition) {
   });
 }
 
+// As the bf16 products of a head take it.
+TEST(CrossEntropy, WritesANarrowGradientBesideTheLogits) {
+  for (const std::int64_t vocabulary : {3, 199, 4096, 4100}) {
+    const at::Tensor logits = random_normal({7, vocabulary}, at::kFloat, 1, 4.0);
+    const at::Tensor targets = targets_of(7, vocabulary);
+    const at::Tensor wide = logits.clone();
+    const at::Tensor wanted = poisoned({7}, at::kFloat);
+    cross_entropy_forward_backward(wide, targets, kScale, wanted);
+    const at::Tensor gradient = poisoned({7, vocabulary}, at::kBFloat16);
+    const at::Tensor log_probs = poisoned({7}, at::kFloat);
+    cross_entropy_forward_backward(logits, targets, kScale, log_probs, gradient);
+    EXPECT_TRUE(test::same_bits(log_probs, wanted));
+    EXPECT_TRUE(test::same_bits(gradient, wide.to(at::kBFloat16))) << vocabulary;
+  }
+}
+
 // A gradient row sums to zero; with 4097 classes in fp32 this sees the sum that lost small terms.
 TEST(CrossEntropy, GradientOfARowSumsToZero) {
   const at::Tensor logits = random_normal({7, 4097}, at::kFloat, 1);
@@ -139,6 +155,14 @@ TEST(CrossEntropy, NamesTheTensorOfWrongShapeOrDtype) {
               HasSubstr("cross_entropy log_probs"));
   EXPECT_THAT(error(poisoned({5, 2}, at::kFloat).t(), targets, poisoned({2}, at::kFloat)),
               HasSubstr("cross_entropy logits"));
+  for (const at::Tensor& gradient :
+       {poisoned({2, 4}, at::kBFloat16), poisoned({2, 5}, at::kDouble)}) {
+    EXPECT_THAT(test::internal_error_of([&] {
+                  cross_entropy_forward_backward(logits, targets, 1.0, poisoned({2}, at::kFloat),
+                                                 gradient);
+                }),
+                HasSubstr("cross_entropy gradient"));
+  }
 }
 
 }  // namespace

@@ -133,6 +133,32 @@ TEST(RecordedPasses, AreMadeAnewWhenTheBuffersMove) {
   EXPECT_GT(recorder->asked, asked);
 }
 
+// A longer document needs a longer table of rotations, at another address, though all buffers stay.
+TEST(RecordedPasses, AreMadeAnewWhenTheTableOfRotationsGrows) {
+  const auto recorder = std::make_shared<FakeRecorder>();
+  Training recorded(recorder);
+  const std::vector<std::int32_t> wide{0, 700, 1400, 2100};
+  const std::vector<std::int32_t> longer{0, 1030};
+  for (const std::uint64_t seed : {1, 2}) {
+    (void)recorded.pass(batch_of(wide, seed));
+  }
+  for (const std::uint64_t seed : {3, 4, 5}) {
+    (void)recorded.pass(batch_of(kShort, seed));
+  }
+  const std::int64_t replayed = recorded.model.replayed_passes();
+  const int asked = recorder->asked;
+  const std::int64_t saved = recorded.model.saved_bytes();
+  const std::int64_t scratch = recorded.model.scratch_bytes();
+  (void)recorded.pass(batch_of(longer, 6));
+  EXPECT_EQ(recorded.model.saved_bytes(), saved);
+  EXPECT_EQ(recorded.model.scratch_bytes(), scratch);
+  for (const std::uint64_t seed : {7, 8, 9}) {
+    (void)recorded.pass(batch_of(kShort, seed));
+  }
+  EXPECT_EQ(recorder->asked, asked + 2);  // forward and backward, once more
+  EXPECT_EQ(recorded.model.replayed_passes(), replayed + 2);
+}
+
 TEST(RecordedPasses, AreNotUsedWithDropout) {
   const auto recorder = std::make_shared<FakeRecorder>();
   Training training(recorder);

@@ -176,5 +176,20 @@ TEST(RowTraffic, CrossEntropyReadsTheLogitsOnceAndOnceMoreForTheGradient) {
   });
 }
 
+// Half of what a gradient in fp32 and its copy in bf16 would write and read.
+TEST(RowTraffic, CrossEntropyWritesANarrowGradientOnceAndNoLogits) {
+  constexpr std::int64_t kVocabulary = 151936;
+  const at::Tensor logits = random_normal({2, kVocabulary}, at::kFloat, 1, 4.0);
+  const at::Tensor targets = at::arange(2, at::TensorOptions(at::kLong)) * (kVocabulary - 1);
+  const at::Tensor gradient = poisoned({2, kVocabulary}, at::kBFloat16);
+  const auto bytes = static_cast<std::int64_t>(logits.nbytes());
+  cross_entropy_forward_backward(logits, targets, 0.25, poisoned({2}, at::kFloat), gradient);
+  EXPECT_EQ(Device::current().reads("logits").bytes, 2 * bytes + 2 * 4);
+  EXPECT_TRUE(written_times(0, "logits", logits));
+  EXPECT_EQ(Device::current().writes("gradient").bytes, bytes / 2);
+  EXPECT_EQ(Device::current().writes("gradient").sectors, bytes / 2 / 32);
+  EXPECT_NO_THROW(Device::current().check_written());
+}
+
 }  // namespace
 }  // namespace weft::kernels
