@@ -158,8 +158,12 @@ def benchmark(runner, size):
         summary += f"{speed / best:.2f}x the peer's best"
     else:
         summary += "the peer has no timing"
-    if tokens in peers:
-        summary += f"; memory {own['peak_bytes'] / peers[tokens]['peak_bytes']:.2f}x at equal tokens"
+    if peers:  # memory at equal tokens: at the most that fit both
+        most = max(peers)
+        same = own if most == tokens else step(runner, size, "weft", most, 60)
+        if same is not None:
+            details["weft_at_peers_tokens"] = same
+            summary += f"; memory {same['peak_bytes'] / peers[most]['peak_bytes']:.2f}x at {most} tokens"
     summary += (f"; lora_gemm: extended {extended['tokens_per_second'] / speed:.2f}x plain" if extended else
                 "; lora_gemm: extended has no timing")
     return "passed", summary, details

@@ -66,6 +66,8 @@ def make_model(a, folder):
 
 def train_peer(a, folder, rows):
     """The loss of each step: mean over all trained tokens of its rows."""
+    if a.device == "cuda":  # it compiles a plan for each length of a row, half a second each
+        torch.backends.cuda.enable_cudnn_sdp(False)
     model = transformers.Qwen3ForCausalLM.from_pretrained(folder / "model", dtype=DTYPES[a.dtype]).to(a.device)
     model = peft.PeftModel.from_pretrained(model, folder / "adapter", is_trainable=True)
     parameters = [p for p in model.parameters() if p.requires_grad]

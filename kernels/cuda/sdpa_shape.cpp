@@ -6,7 +6,8 @@
 namespace weft::kernels::cuda {
 namespace {
 
-constexpr std::int64_t kShortestBucket = 128;  // rows of a tile: less would be masked anyway
+// A plan takes half a second to compile, and a call of few short documents fills no GPU.
+constexpr std::int64_t kShortestBucket = 256;
 constexpr std::int64_t kRowStep = 4096;
 
 std::int64_t power_of_two_from(std::int64_t value) {
@@ -42,11 +43,7 @@ std::int64_t workspace_bound(const SdpaShape& shape) {
                               : shape.rows * shape.packed_row() * kFloat);
 }
 
-std::int64_t document_bucket(std::int64_t documents) {
-  const std::int64_t power = power_of_two_from(documents);
-  const std::int64_t between = power / 4 * 3;
-  return between >= documents ? between : power;
-}
+std::int64_t document_bucket(std::int64_t documents) { return power_of_two_from(documents); }
 
 std::int64_t length_bucket(std::int64_t length) {
   return std::max(power_of_two_from(length), kShortestBucket);

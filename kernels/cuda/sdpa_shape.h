@@ -56,8 +56,8 @@ struct SdpaLimits {
                                                      const SdpaShape& heads,
                                                      const SdpaLimits& limits);
 
-/// The sizes that plans are built for: 1, 2, 3, 4, 6, 8, 12, 16, … documents; 128, 256, 512, …
-/// tokens of the longest; rows in steps of 4,096. At most a third of the documents is padding.
+/// The sizes that plans are built for: 1, 2, 4, 8, … documents; 256, 512, 1,024, …
+/// tokens of the longest; rows in steps of 4,096. Less than half of the documents is padding.
 [[nodiscard]] std::int64_t document_bucket(std::int64_t documents);
 [[nodiscard]] std::int64_t length_bucket(std::int64_t length);
 [[nodiscard]] std::int64_t row_bucket(std::int64_t rows);

@@ -31,15 +31,15 @@ TEST(SdpaShape, BucketsAreFewAndNeverTooSmall) {
   for (std::int64_t n = 1; n <= 4096; ++n) {
     const std::int64_t bucket = document_bucket(n);
     ASSERT_GE(bucket, n);
-    ASSERT_LE(bucket * 2, n * 3) << n;  // a third of them is padding at most
+    ASSERT_LT(bucket, 2 * n) << n;  // less than half of them is padding
     ASSERT_GE(bucket, before);
     buckets += bucket != before ? 1 : 0;
     before = bucket;
   }
-  EXPECT_LE(buckets, 24);
-  EXPECT_EQ(length_bucket(1), 128);
-  EXPECT_EQ(length_bucket(128), 128);
-  EXPECT_EQ(length_bucket(129), 256);
+  EXPECT_LE(buckets, 13);
+  EXPECT_EQ(length_bucket(1), 256);
+  EXPECT_EQ(length_bucket(256), 256);
+  EXPECT_EQ(length_bucket(257), 512);
   EXPECT_EQ(length_bucket(40'960), 65'536);
   EXPECT_EQ(row_bucket(1), 4096);
   EXPECT_EQ(row_bucket(4097), 8192);
@@ -81,7 +81,7 @@ TEST(SdpaGroups, ShortDocumentsDoNotPayForLongOnes) {
   const auto groups = group_documents(cu, heads(), {});
   ASSERT_EQ(groups.size(), 3U);
   EXPECT_EQ(groups[0].documents, 3);
-  EXPECT_EQ(groups[0].shape.max_length, 128);
+  EXPECT_EQ(groups[0].shape.max_length, 256);
   EXPECT_EQ(groups[1].documents, 2);
   EXPECT_EQ(groups[1].shape.max_length, 512);
   EXPECT_EQ(groups[2].documents, 1);
