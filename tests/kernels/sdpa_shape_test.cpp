@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <random>
+#include <set>
 
 namespace weft::kernels::cuda {
 namespace {
@@ -91,6 +93,29 @@ TEST(SdpaGroups, ShortDocumentsDoNotPayForLongOnes) {
     EXPECT_EQ(group.shape.rows, 8192);
     EXPECT_EQ(group.shape.heads_q, 16);
   }
+}
+
+// Each shape is a plan to compile, forward and backward: documents of 60 to 500 tokens, packed and
+// sorted as for a GPU, have a handful of them.
+TEST(SdpaGroups, OfMixedLengthsHaveFewShapes) {
+  std::mt19937 random(1);
+  std::set<SdpaShape> shapes;
+  std::size_t calls = 0;
+  constexpr int kBatches = 150;
+  for (int batch = 0; batch < kBatches; ++batch) {
+    std::vector<std::int32_t> lengths;
+    for (std::int32_t rows = 0; rows < 7700; rows += lengths.back()) {
+      lengths.push_back(static_cast<std::int32_t>(60 + random() % 220 + random() % 220));
+    }
+    std::sort(lengths.begin(), lengths.end());
+    const auto groups = group_documents(bounds(lengths), heads(), {});
+    calls += groups.size();
+    for (const SdpaGroup& group : groups) {
+      shapes.insert(group.shape);
+    }
+  }
+  EXPECT_LE(shapes.size(), 6U);
+  EXPECT_LE(calls, 2U * kBatches);
 }
 
 TEST(SdpaGroups, KeepTheScoresUnderTheirLimit) {
