@@ -15,16 +15,10 @@ import pathlib
 import subprocess
 import tempfile
 
+from gpu_check import SIZES
+
 HERE = pathlib.Path(__file__).resolve().parent
 RUN = HERE.parent / "tests" / "absent_gpu" / "run.sh"
-SIZES = {  # layers, hidden, ffn, heads, tied
-    "0.6b": (28, 1024, 3072, 16, True),
-    "1.7b": (28, 2048, 6144, 16, True),
-    "4b": (36, 2560, 9728, 32, True),
-    "8b": (36, 4096, 12288, 32, False),
-    "14b": (40, 5120, 17408, 40, False),
-    "32b": (64, 5120, 25600, 64, False),
-}
 DEVICE_GIB = 2000  # more than either needs, so that neither gives memory back because it must
 
 
@@ -34,17 +28,17 @@ def parse_arguments():
     parser.add_argument("--python", required=True)
     parser.add_argument("--tokens", type=int, default=8192)
     parser.add_argument("--documents", type=int, default=2)
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=sorted(SIZES, key=lambda name: float(name[:-1])))
     parser.add_argument("--out", required=True)
     return parser.parse_args()
 
 
 def shape_of(a, size):
-    layers, hidden, ffn, heads, tied = SIZES[size]
+    layers, hidden, ffn, heads, untied = SIZES[size]
     options = {"layers": layers, "hidden": hidden, "ffn": ffn, "heads": heads, "kv-heads": 8,
                "tokens": a.tokens, "documents": a.documents}
     flat = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return flat + ([] if tied else ["--untied"])
+    return flat + (["--untied"] if untied else [])
 
 
 def run(a, program, options, steps):
@@ -59,7 +53,7 @@ def run(a, program, options, steps):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
-        words = report.read_text().splitlines()[0].replace("(", " ").replace(")", " ").split()
+        words = report.read_text().splitlines()[0].split()
         counts = dict(zip(words[::2], map(int, words[1::2])))
         if counts["faults"]:
             raise SystemExit(f"{' '.join(command)}\n{done.stderr}")

@@ -92,14 +92,18 @@ double gemm_rate(const Options& options) {
   return flops / seconds / 1e9;
 }
 
-model::Weights random_weights(const Options& options, at::ScalarType dtype,
+// Without values on the meta device.
+model::Weights random_weights(const Options& options, at::ScalarType dtype, c10::Device device,
                               const std::vector<model::LayerSpare>& spare) {
   model::Weights weights =
-      model::allocate_weights(options.config, dtype, options.device, options.fp8, spare);
+      model::allocate_weights(options.config, dtype, device, options.fp8, spare);
+  if (device.is_meta()) {
+    return weights;
+  }
   for (const model::NamedWeight& named : model::named_weights(weights, options.config)) {
     if (named.scales.defined()) {
       const at::Tensor values =
-          at::randn(named.view.sizes(), at::TensorOptions(dtype).device(options.device)) * 0.02;
+          at::randn(named.view.sizes(), at::TensorOptions(dtype).device(device)) * 0.02;
       kernels::quantize_rows(values, {}, {named.view, named.scales});
     } else {
       named.is_norm ? named.view.copy_(at::ones(named.view.sizes()))
@@ -109,7 +113,7 @@ model::Weights random_weights(const Options& options, at::ScalarType dtype,
   return weights;
 }
 
-model::PackedBatch make_batch(const Options& options) {
+model::PackedBatch make_batch(const Options& options, c10::Device device) {
   Random random(1);
   const std::int64_t length = options.tokens / options.documents;
   const auto untrained =
@@ -125,7 +129,7 @@ model::PackedBatch make_batch(const Options& options) {
       bounds.push_back(static_cast<std::int32_t>(i + 1));
     }
   }
-  return model::make_packed_batch(tokens, mask, bounds, options.config.vocab_size, options.device);
+  return model::make_packed_batch(tokens, mask, bounds, options.config.vocab_size, device);
 }
 
 adapters::PeftConfig peft(const Options& options) {
@@ -136,32 +140,35 @@ adapters::PeftConfig peft(const Options& options) {
   return config;
 }
 
-// Bytes that the passes' buffers need, as a run finds out before it starts: without it the first
-// pass takes more, block by block, and that would be the peak.
-struct Buffers {
-  std::int64_t saved = 0;
-  std::int64_t scratch = 0;
+// A model with its adapters; planned alone on the meta device.
+struct Adapted {
+  Adapted(const Options& options, at::ScalarType dtype, c10::Device device)
+      : extended(options.lora_gemm == "extended"),
+        adapters(options.config, peft(options), dtype, device),
+        model(options.config,
+              random_weights(options, dtype, device,
+                             extended ? adapters.spare() : std::vector<model::LayerSpare>())) {
+    if (extended) {
+      adapters.place_in(model.weights());
+    }
+    model.set_adapters(adapters.layers());
+    model.set_recompute(options.recompute);
+  }
+
+  bool extended;
+  adapters::LoraAdapters adapters;
+  model::Qwen3Model model;
 };
 
-Buffers plan_buffers(const Options& options, at::ScalarType dtype) {
-  Options planned = options;
-  planned.device = at::kMeta;
-  adapters::LoraAdapters adapters(options.config, peft(options), dtype, at::kMeta);
-  const bool extended = options.lora_gemm == "extended";
-  model::Qwen3Model model(
-      options.config,
-      model::allocate_weights(options.config, dtype, at::kMeta, options.fp8,
-                              extended ? adapters.spare() : std::vector<model::LayerSpare>()));
-  if (extended) {
-    adapters.place_in(model.weights());
-  }
-  model.set_adapters(adapters.layers());
-  model.set_recompute(options.recompute);
-  model.plan_for(options.device.type());
+// Room for the passes, as a run finds it out before it starts: without it the first pass takes
+// more, block by block, and that would be the peak.
+void reserve_buffers(model::Qwen3Model& model, const Options& options, at::ScalarType dtype) {
+  Adapted planned(options, dtype, at::kMeta);
+  planned.model.plan_for(options.device.type());
   for (int pass = 0; pass < 2; ++pass) {  // the second is in one block
-    (void)model.forward_backward(make_batch(planned), 1.0, {});
+    (void)planned.model.forward_backward(make_batch(options, at::kMeta), 1.0, {});
   }
-  return {model.saved_bytes(), model.scratch_bytes()};
+  model.reserve(planned.model.saved_bytes(), planned.model.scratch_bytes());
 }
 
 struct Timing {
@@ -172,27 +179,18 @@ struct Timing {
 };
 
 Timing run_steps(const Options& options, at::ScalarType dtype) {
-  adapters::LoraAdapters adapters(options.config, peft(options), dtype, options.device);
+  Adapted adapted(options, dtype, options.device);
+  adapters::LoraAdapters& adapters = adapted.adapters;
+  model::Qwen3Model& model = adapted.model;
   adapters.initialise(1);
-  const bool extended = options.lora_gemm == "extended";
-  model::Qwen3Model model(
-      options.config,
-      random_weights(options, dtype,
-                     extended ? adapters.spare() : std::vector<model::LayerSpare>()));
-  if (extended) {
-    adapters.place_in(model.weights());
-  }
-  model.set_adapters(adapters.layers());
-  model.set_recompute(options.recompute);
   if (options.graphs) {
     model.set_recorder(kernels::make_work_recorder(options.device));
   }
   if (options.device.is_cuda()) {
-    const Buffers buffers = plan_buffers(options, dtype);
-    model.reserve(buffers.saved, buffers.scratch);
+    reserve_buffers(model, options, dtype);
   }
   trainer::AdamWOptimizer optimizer(adapters.parameters(), {});
-  const model::PackedBatch batch = make_batch(options);
+  const model::PackedBatch batch = make_batch(options, options.device);
   const auto targets = static_cast<double>(batch.target_count());
   Timing timing;
   // The first step finds out how much memory the buffers need; a shape is recorded when it comes

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/common.h"
+#include "model/qwen3_config.h"
 #include "trainer/device.h"
 #include "trainer/memory_plan.h"
 
@@ -62,6 +63,9 @@ Estimate estimate(const Options& options) {
                                  ? c10::Device(at::kCUDA, 0)
                                  : trainer::resolve_device(result.config.device);
   const at::ScalarType dtype = trainer::resolve_dtype(result.config.dtype, device);
+  const trainer::RunConfig planned = trainer::with_attention_of(
+      result.config, model::read_qwen3_config(files, result.config.model_name_or_path), dtype,
+      device);
   result.base_shares = result.config.shard_base == "none" ? 1 : options.ranks;
   result.device = device.is_cuda() ? "GPU" : "CPU";
   result.dtype = dtype == at::kBFloat16 ? "bf16" : "fp32";
@@ -70,11 +74,11 @@ Estimate estimate(const Options& options) {
   for (const bool checkpointing : {false, true}) {
     Variant& variant = checkpointing ? result.checkpointed : result.plain;
     variant.plan = trainer::plan_memory(
-        files, result.config, dtype, device.type(),
+        files, planned, dtype, device.type(),
         {result.config.per_device_train_batch_size, checkpointing, result.base_shares});
     if (result.available > 0) {
       variant.largest_batch =
-          trainer::largest_batch(files, result.config, dtype, device.type(), result.available,
+          trainer::largest_batch(files, planned, dtype, device.type(), result.available,
                                  checkpointing, result.base_shares);
     }
   }

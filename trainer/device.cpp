@@ -103,14 +103,17 @@ void check_fp8_base(c10::Device device, at::ScalarType dtype, const model::Qwen3
 
 int device_count() { return static_cast<int>(at::getNumGPUs()); }
 
+std::int64_t leave_for_libraries(std::int64_t free, std::int64_t kept) {
+  return std::max(free - kept, free / 2);
+}
+
 std::uint64_t available_memory_bytes(c10::Device device) {
   if (device.is_cpu()) {
     return proc_bytes("/proc/meminfo", "MemAvailable:");
   }
   constexpr std::int64_t kLibraries = std::int64_t{512} << 20;
-  const std::int64_t free = kernels::free_device_bytes(device);
-  // Of a GPU with less to spare than that, half: it may still do.
-  return static_cast<std::uint64_t>(std::max(free - kLibraries, free / 2));
+  return static_cast<std::uint64_t>(
+      leave_for_libraries(kernels::free_device_bytes(device), kLibraries));
 }
 
 std::uint64_t peak_memory_bytes(c10::Device device) {

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <string>
 
 #include "model/qwen3_config.h"
@@ -28,6 +29,10 @@ void check_fp8_base(c10::Device device, at::ScalarType dtype, const model::Qwen3
 
 /// GPUs that this process sees; 0 without any.
 [[nodiscard]] int device_count();
+
+/// What may be taken of `free` bytes of a GPU where libraries will want `kept` of them; of little
+/// half, as that may still do.
+[[nodiscard]] std::int64_t leave_for_libraries(std::int64_t free, std::int64_t kept);
 
 /// Memory that a process may still take on this device, in bytes: what the kernel calls available
 /// on a CPU; of a GPU what is free but for what its libraries take later, outside of LibTorch's

@@ -69,6 +69,10 @@ std::int64_t attention_bytes(const model::Qwen3Config& config, const model::Pack
   return most;
 }
 
+kernels::HeadLayout heads_of(const model::Qwen3Config& config) {
+  return {config.num_attention_heads, config.num_key_value_heads, config.head_dim};
+}
+
 // What FlashAttention-2 allocates itself for the gradients of a call: a sum of those of the queries
 // in fp32 (where equal runs give equal bits, one for each processor that works on a head) over
 // documents that are padded by a block, and those of keys and values once for each query head.
@@ -94,8 +98,7 @@ std::int64_t gpu_attention_bytes(const model::Qwen3Config& config, const model::
     most = std::max(most, flash_bytes(config, piece.rows, piece.keys, 1, run.deterministic));
   }
   const std::string backend = kernels::attention_backend(
-      {config.num_attention_heads, config.num_key_value_heads, config.head_dim}, dtype, at::kMeta,
-      {run.attn_implementation, run.deterministic});
+      heads_of(config), dtype, at::kMeta, {run.attn_implementation, run.deterministic});
   const std::int64_t rows = batch.cu_seqlens.back();
   if (backend == "flash") {
     // Packed documents may be shorter than max_length, and then there are more of them.
@@ -137,6 +140,15 @@ std::int64_t base_bytes(Trainable& trainable, const RunConfig& config, at::Scala
 }
 
 }  // namespace
+
+RunConfig with_attention_of(RunConfig config, const model::Qwen3Config& shape, at::ScalarType dtype,
+                            c10::Device device) {
+  if (device.is_cuda() && device_count() > 0) {
+    config.attn_implementation = kernels::attention_backend(
+        heads_of(shape), dtype, device, {config.attn_implementation, config.deterministic});
+  }
+  return config;
+}
 
 MemoryPlan plan_memory(FileSystem& files, const RunConfig& config, at::ScalarType dtype,
                        c10::DeviceType device, const PlannedBatch& batch) {

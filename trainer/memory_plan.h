@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/file_system.h"
+#include "model/qwen3_config.h"
 #include "trainer/run_config.h"
 
 namespace weft::trainer {
@@ -36,6 +37,11 @@ struct PlannedBatch {
 [[nodiscard]] MemoryPlan plan_memory(FileSystem& files, const RunConfig& config,
                                      at::ScalarType dtype, c10::DeviceType device,
                                      const PlannedBatch& batch);
+
+/// `config` with the attention that this GPU has for such a model in the place of "auto": a plan is
+/// else one for a GPU that has cuDNN's. As it is where the device is not there, or not a GPU.
+[[nodiscard]] RunConfig with_attention_of(RunConfig config, const model::Qwen3Config& shape,
+                                          at::ScalarType dtype, c10::Device device);
 
 /// How the passes of a run keep within the memory that is free.
 struct MemoryChoice {

@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/trace.h"
-#include "kernels/attention_device.h"
 #include "kernels/device_properties.h"
 #include "kernels/recorded_work.h"
 #include "trainer/base_model.h"
@@ -97,7 +96,7 @@ void Trainer::prepare() {
 }
 
 MemoryChoice Trainer::plan_passes() {
-  RunConfig planned = config_;
+  RunConfig planned = with_attention_of(config_, model_config_, dtype_, *device_);
   planned.async_save = config_.async_save && session_->is_main();  // who writes makes the copy
   std::int64_t available = memory_limit(config_, *device_);
   // Ranks that share this host's memory, or a GPU, share what is free.
@@ -105,15 +104,11 @@ MemoryChoice Trainer::plan_passes() {
   if (device_->is_cuda()) {
     const std::int64_t devices = std::max(device_count(), 1);
     sharers = (sharers + devices - 1) / devices;
-    planned.attn_implementation = kernels::attention_backend(
-        {model_config_.num_attention_heads, model_config_.num_key_value_heads,
-         model_config_.head_dim},
-        dtype_, *device_, {config_.attn_implementation, config_.deterministic});
     if (session_->size() > 1 && session_->group().backend() == "nccl") {
       // Its buffers come with the first collective of each communicator.
       constexpr std::int64_t kCommunicator = std::int64_t{512} << 20;
       const int communicators = 1 + (sharing_.count() > 1 ? 1 : 0) + (place_.ranks > 1 ? 1 : 0);
-      available = std::max(available - communicators * kCommunicator, available / 2);
+      available = leave_for_libraries(available, communicators * kCommunicator);
     }
   }
   return choose_memory(files_, planned, dtype_, device_->type(), available / sharers,

@@ -194,7 +194,7 @@ void Device::write_report() {
   WeftAbsentGpuCounts c{};
   counts(&c);
   std::ofstream(path, std::ios::app)
-      << "launches " << c.launches << " (own " << c.own_launches << ") products " << c.products
+      << "launches " << c.launches << " own " << c.own_launches << " products " << c.products
       << " attentions " << c.attentions << " collectives " << c.collectives << " copies "
       << c.copies << " sets " << c.sets << " graph_launches " << c.graph_launches << " host_waits "
       << c.host_waits << " peak_bytes " << c.peak_bytes << " faults " << c.faults << "\n"

@@ -20,9 +20,6 @@ std::map<std::string, std::uint64_t> report_of(const fs::path& file) {
   std::ifstream in(file);
   std::string line;
   std::getline(in, line);
-  for (char& c : line) {
-    c = c == '(' || c == ')' ? ' ' : c;
-  }
   std::istringstream words(line);
   std::map<std::string, std::uint64_t> report;
   std::string name;

@@ -13,9 +13,6 @@ using weft::absent_gpu::failed;
 namespace {
 
 constexpr int kMaxThreads = 1024;
-constexpr int kShared = 48 << 10;
-constexpr int kSharedOptin = 232448;
-constexpr int kL2 = 50 << 20;
 
 thread_local int current = 0;
 
@@ -31,8 +28,8 @@ void describe(cudaDeviceProp& p) {
   p.major = 9;
   p.minor = 0;
   p.totalGlobalMem = Device::get().capacity();
-  p.sharedMemPerBlock = kShared;
-  p.sharedMemPerBlockOptin = kSharedOptin;
+  p.sharedMemPerBlock = 48 << 10;
+  p.sharedMemPerBlockOptin = 232448;
   p.sharedMemPerMultiprocessor = 233472;
   p.reservedSharedMemPerBlock = 1024;
   p.regsPerBlock = 65536;
@@ -46,7 +43,7 @@ void describe(cudaDeviceProp& p) {
   std::memcpy(p.maxThreadsDim, block, sizeof block);
   std::memcpy(p.maxGridSize, grid, sizeof grid);
   p.multiProcessorCount = 132;
-  p.l2CacheSize = kL2;
+  p.l2CacheSize = 50 << 20;
   p.memoryBusWidth = 6144;
   p.unifiedAddressing = 1;
   p.concurrentKernels = 1;
@@ -82,32 +79,37 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return device >= 0 && device < devices() ? cudaSuccess : failed(cudaErrorInvalidDevice);
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-  static const std::map<int, int> known = {
-      {cudaDevAttrMaxThreadsPerBlock, kMaxThreads},
-      {cudaDevAttrMaxBlockDimX, kMaxThreads},
-      {cudaDevAttrMaxBlockDimY, kMaxThreads},
-      {cudaDevAttrMaxBlockDimZ, 64},
-      {cudaDevAttrMaxGridDimX, 2147483647},
-      {cudaDevAttrMaxGridDimY, 65535},
-      {cudaDevAttrMaxGridDimZ, 65535},
-      {cudaDevAttrMaxSharedMemoryPerBlock, kShared},
-      {cudaDevAttrMaxSharedMemoryPerBlockOptin, kSharedOptin},
-      {cudaDevAttrMaxSharedMemoryPerMultiprocessor, 233472},
-      {cudaDevAttrReservedSharedMemoryPerBlock, 1024},
-      {cudaDevAttrMaxRegistersPerBlock, 65536},
-      {cudaDevAttrWarpSize, 32},
-      {cudaDevAttrMultiProcessorCount, 132},
-      {cudaDevAttrMaxThreadsPerMultiProcessor, 2048},
-      {cudaDevAttrMaxBlocksPerMultiprocessor, 32},
-      {cudaDevAttrL2CacheSize, kL2},
-      {cudaDevAttrComputeCapabilityMajor, 9},
-      {cudaDevAttrComputeCapabilityMinor, 0},
-      {cudaDevAttrCooperativeLaunch, 1},
-      {cudaDevAttrUnifiedAddressing, 1},
-      {cudaDevAttrMemoryClockRate, 3201000},
-      {cudaDevAttrGlobalMemoryBusWidth, 6144},
-      {cudaDevAttrClockRate, 1980000},
-  };
+  static const std::map<int, int> known = [] {
+    cudaDeviceProp p;
+    describe(p);
+    return std::map<int, int>{
+        {cudaDevAttrMaxThreadsPerBlock, p.maxThreadsPerBlock},
+        {cudaDevAttrMaxBlockDimX, p.maxThreadsDim[0]},
+        {cudaDevAttrMaxBlockDimY, p.maxThreadsDim[1]},
+        {cudaDevAttrMaxBlockDimZ, p.maxThreadsDim[2]},
+        {cudaDevAttrMaxGridDimX, p.maxGridSize[0]},
+        {cudaDevAttrMaxGridDimY, p.maxGridSize[1]},
+        {cudaDevAttrMaxGridDimZ, p.maxGridSize[2]},
+        {cudaDevAttrMaxSharedMemoryPerBlock, static_cast<int>(p.sharedMemPerBlock)},
+        {cudaDevAttrMaxSharedMemoryPerBlockOptin, static_cast<int>(p.sharedMemPerBlockOptin)},
+        {cudaDevAttrMaxSharedMemoryPerMultiprocessor,
+         static_cast<int>(p.sharedMemPerMultiprocessor)},
+        {cudaDevAttrReservedSharedMemoryPerBlock, static_cast<int>(p.reservedSharedMemPerBlock)},
+        {cudaDevAttrMaxRegistersPerBlock, p.regsPerBlock},
+        {cudaDevAttrWarpSize, p.warpSize},
+        {cudaDevAttrMultiProcessorCount, p.multiProcessorCount},
+        {cudaDevAttrMaxThreadsPerMultiProcessor, p.maxThreadsPerMultiProcessor},
+        {cudaDevAttrMaxBlocksPerMultiprocessor, p.maxBlocksPerMultiProcessor},
+        {cudaDevAttrL2CacheSize, p.l2CacheSize},
+        {cudaDevAttrComputeCapabilityMajor, p.major},
+        {cudaDevAttrComputeCapabilityMinor, p.minor},
+        {cudaDevAttrCooperativeLaunch, p.cooperativeLaunch},
+        {cudaDevAttrUnifiedAddressing, p.unifiedAddressing},
+        {cudaDevAttrGlobalMemoryBusWidth, p.memoryBusWidth},
+        {cudaDevAttrMemoryClockRate, 3201000},
+        {cudaDevAttrClockRate, 1980000},
+    };
+  }();
   const auto found = known.find(attribute);
   *value = found == known.end() ? 0 : found->second;
   return device >= 0 && device < devices() ? cudaSuccess : failed(cudaErrorInvalidDevice);
