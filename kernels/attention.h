@@ -18,6 +18,8 @@ namespace weft::kernels {
 // documents. Rows qkv [T, layout.row()] as qk_norm_rope leaves them. Softmax is scaled by
 // 1 / sqrt(head_dim).
 
+// Rows of out and dqkv may lie in wider ones.
+
 /// The documents of a micro-batch.
 struct AttentionDocuments {
   AttentionDocuments(std::span<const std::int32_t> bounds,

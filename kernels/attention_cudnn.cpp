@@ -10,6 +10,7 @@
 #include "kernels/attention_device.h"
 #include "kernels/cuda/sdpa_shape.h"
 #include "kernels/device_properties.h"
+#include "kernels/tensor_checks.h"
 #include "kernels/work_log.h"
 
 #if defined(WEFT_SDPA_CUDNN)
@@ -32,23 +33,25 @@ struct Workspace {
 class CudnnAttention : public DeviceAttention {
  public:
   CudnnAttention(std::span<const std::int32_t> cu_seqlens, const HeadLayout& layout,
-                 bool deterministic)
+                 const AttentionSpare& spare, bool deterministic)
       : layout_(layout) {
     cuda::SdpaShape heads;
     heads.heads_q = layout.heads_q;
     heads.heads_k = layout.heads_k;
     heads.head_dim = layout.head_dim;
+    heads.out_spare = spare.out;
+    heads.dqkv_spare = spare.dqkv;
     groups_ = cuda::group_documents(cu_seqlens, heads, {.deterministic = deterministic});
   }
 
   // On the meta device: takes what the calls would take, and no more.
-  void forward(const at::Tensor& qkv, const at::Tensor&, const at::Tensor&,
+  void forward(const at::Tensor&, const at::Tensor& out, const at::Tensor&,
                Arena& scratch) override {
-    (void)take(qkv, /*backward=*/false, scratch);
+    (void)take(out, {}, scratch);
   }
-  void backward(const at::Tensor&, const at::Tensor& qkv, const at::Tensor&, const at::Tensor&,
+  void backward(const at::Tensor&, const at::Tensor&, const at::Tensor& out, const at::Tensor&,
                 const at::Tensor& dqkv, Arena& scratch) override {
-    place(take(qkv, /*backward=*/true, scratch), dqkv);
+    place(take(out, dqkv, scratch), dqkv);
   }
   int launches(bool) const override { return static_cast<int>(groups_.size()); }
 
@@ -61,7 +64,6 @@ class CudnnAttention : public DeviceAttention {
     return shape;
   }
   void assign(const DeviceAttention&) override {}
-  [[nodiscard]] bool writes_padded_rows() const override { return false; }
 
  protected:
   // Planned: documents of just over half a bucket pay for the gradient of their scores what those
@@ -78,7 +80,14 @@ class CudnnAttention : public DeviceAttention {
     return shape;
   }
 
-  Workspace take(const at::Tensor& qkv, bool backward, Arena& scratch) const {
+  // A backward pass's where there is a `dqkv`.
+  Workspace take(const at::Tensor& out, const at::Tensor& dqkv, Arena& scratch) const {
+    const bool backward = dqkv.defined();
+    const cuda::SdpaShape& shape = groups_.front().shape;
+    if (out.stride(0) != shape.out_row() || (backward && dqkv.stride(0) != shape.dqkv_row())) {
+      fail_internal("cuDNN attention was made for rows of {} and {} elements, got {} and {}",
+                    shape.out_row(), shape.dqkv_row(), describe(out), describe(dqkv));
+    }
     std::int64_t bytes = 1;
     for (const cuda::SdpaGroup& group : groups_) {
       bytes = std::max(bytes, workspace_bytes(directed(group.shape, backward)));
@@ -87,8 +96,8 @@ class CudnnAttention : public DeviceAttention {
     workspace.bytes = scratch.take({bytes}, at::kByte);
     if (backward) {
       const std::int64_t width = layout_.heads_k * layout_.head_dim;
-      workspace.dk = scratch.take({qkv.size(0), width}, qkv.scalar_type());
-      workspace.dv = scratch.take({qkv.size(0), width}, qkv.scalar_type());
+      workspace.dk = scratch.take({dqkv.size(0), width}, dqkv.scalar_type());
+      workspace.dv = scratch.take({dqkv.size(0), width}, dqkv.scalar_type());
     }
     return workspace;
   }
@@ -123,8 +132,8 @@ cuda::SdpaEngine& engine_of(c10::Device device) {
 class CudnnAttentionOnDevice final : public CudnnAttention {
  public:
   CudnnAttentionOnDevice(std::span<const std::int32_t> cu_seqlens, const HeadLayout& layout,
-                         bool deterministic, c10::Device device)
-      : CudnnAttention(cu_seqlens, layout, deterministic), engine_(engine_of(device)) {
+                         const AttentionSpare& spare, bool deterministic, c10::Device device)
+      : CudnnAttention(cu_seqlens, layout, spare, deterministic), engine_(engine_of(device)) {
     if (deterministic) {
       warn_of_long_documents();
     }
@@ -134,7 +143,8 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
       const cuda::SdpaTable table = cuda::table_of(group, cu_seqlens);
       places_.push_back({lengths.size(), offsets.size(), table.packed.size()});
       lengths.insert(lengths.end(), table.lengths.begin(), table.lengths.end());
-      for (const auto* part : {&table.packed, &table.q, &table.k, &table.statistics}) {
+      for (const auto* part :
+           {&table.packed, &table.dqkv, &table.out, &table.dout, &table.k, &table.statistics}) {
         offsets.insert(offsets.end(), part->begin(), part->end());
       }
     }
@@ -144,7 +154,7 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
 
   void forward(const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& lse,
                Arena& scratch) override {
-    const Workspace workspace = take(qkv, /*backward=*/false, scratch);
+    const Workspace workspace = take(out, {}, scratch);
     for (std::size_t i = 0; i < groups_.size(); ++i) {
       engine_.plan(directed(groups_[i].shape, false))
           .run(cuda::SdpaForward{qkv.const_data_ptr(), out.data_ptr(), lse.data_ptr<float>(),
@@ -155,7 +165,7 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
 
   void backward(const at::Tensor& dout, const at::Tensor& qkv, const at::Tensor& out,
                 const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) override {
-    const Workspace workspace = take(qkv, /*backward=*/true, scratch);
+    const Workspace workspace = take(out, dqkv, scratch);
     for (std::size_t i = 0; i < groups_.size(); ++i) {
       engine_.plan(directed(groups_[i].shape, true))
           .run(cuda::SdpaBackward{qkv.const_data_ptr(), out.const_data_ptr(), dout.const_data_ptr(),
@@ -200,8 +210,14 @@ class CudnnAttentionOnDevice final : public CudnnAttention {
   [[nodiscard]] cuda::SdpaTablePointers table(std::size_t group) const {
     const Place& place = places_[group];
     const auto* const offsets = offsets_.const_data_ptr<std::int64_t>() + place.offsets;
-    return {lengths_.const_data_ptr<std::int32_t>() + place.lengths, offsets, offsets + place.count,
-            offsets + 2 * place.count, offsets + 3 * place.count};
+    const auto part = [&](std::size_t i) { return offsets + i * place.count; };
+    return {lengths_.const_data_ptr<std::int32_t>() + place.lengths,
+            part(0),
+            part(1),
+            part(2),
+            part(3),
+            part(4),
+            part(5)};
   }
 
   cuda::SdpaEngine& engine_;
@@ -230,17 +246,19 @@ std::string why_no_cudnn(const HeadLayout& layout, c10::Device device) {
 }
 
 std::shared_ptr<DeviceAttention> make_cudnn_attention(std::span<const std::int32_t> cu_seqlens,
-                                                      const HeadLayout& layout, c10::Device device,
-                                                      bool deterministic) {
+                                                      const HeadLayout& layout,
+                                                      const AttentionSpare& spare,
+                                                      c10::Device device, bool deterministic) {
 #if defined(WEFT_SDPA_CUDNN)
   if (!device.is_meta()) {
-    return std::make_shared<CudnnAttentionOnDevice>(cu_seqlens, layout, deterministic, device);
+    return std::make_shared<CudnnAttentionOnDevice>(cu_seqlens, layout, spare, deterministic,
+                                                    device);
   }
 #endif
   if (!device.is_meta()) {
     fail_internal("cuDNN attention was asked for in a build without it");
   }
-  return std::make_shared<CudnnAttention>(cu_seqlens, layout, deterministic);
+  return std::make_shared<CudnnAttention>(cu_seqlens, layout, spare, deterministic);
 }
 
 }  // namespace weft::kernels::detail

@@ -75,7 +75,8 @@ std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int3
                                                        const HeadLayout& layout,
                                                        at::ScalarType dtype, c10::Device device,
                                                        c10::DeviceType planned,
-                                                       const AttentionOptions& options) {
+                                                       const AttentionOptions& options,
+                                                       const AttentionSpare& spare) {
   const bool is_gpu = device.is_cuda() || (device.is_meta() && planned == at::kCUDA);
   if (!is_gpu || cu_seqlens.back() == 0) {
     return nullptr;
@@ -85,7 +86,8 @@ std::shared_ptr<DeviceAttention> make_device_attention(std::span<const std::int3
     return nullptr;
   }
   return backend == "cudnn"
-             ? detail::make_cudnn_attention(cu_seqlens, layout, device, options.deterministic)
+             ? detail::make_cudnn_attention(cu_seqlens, layout, spare, device,
+                                            options.deterministic)
              : detail::make_flash_attention(cu_seqlens, layout, device, options.deterministic);
 }
 

@@ -22,16 +22,22 @@ struct AttentionOptions {
   bool deterministic = true;
 };
 
+/// Columns behind the rows that attention writes, for what reads more than them
+/// (kernels/padded_rows.h).
+struct AttentionSpare {
+  std::int64_t out = 0;
+  std::int64_t dqkv = 0;
+};
+
 /// Fused attention for the documents of one micro-batch on a GPU: what its kernels read beside the
 /// rows is made once and serves every layer. Layouts as in attention.h, but `lse` holds what the
-/// backend wants.
+/// backend wants, and the rows of out and dqkv have just the columns behind them that it was made
+/// with.
 class DeviceAttention {
  public:
   virtual ~DeviceAttention() = default;
   virtual void forward(const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& lse,
                        Arena& scratch) = 0;
-  /// Whether the rows of dqkv may lie in wider ones.
-  [[nodiscard]] virtual bool writes_padded_rows() const { return true; }
   virtual void backward(const at::Tensor& dout, const at::Tensor& qkv, const at::Tensor& out,
                         const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) = 0;
 
@@ -57,7 +63,8 @@ class DeviceAttention {
 /// planned for. Errors and warnings as above.
 [[nodiscard]] std::shared_ptr<DeviceAttention> make_device_attention(
     std::span<const std::int32_t> cu_seqlens, const HeadLayout& layout, at::ScalarType dtype,
-    c10::Device device, c10::DeviceType planned, const AttentionOptions& options);
+    c10::Device device, c10::DeviceType planned, const AttentionOptions& options,
+    const AttentionSpare& spare = {});
 
 namespace detail {
 
@@ -80,8 +87,9 @@ void flash_prefix_backward(const at::Tensor& dout, const at::Tensor& q, const at
 /// "" or why cuDNN can't be used for such heads on the device; on the meta device, on any.
 std::string why_no_cudnn(const HeadLayout& layout, c10::Device device);
 std::shared_ptr<DeviceAttention> make_cudnn_attention(std::span<const std::int32_t> cu_seqlens,
-                                                      const HeadLayout& layout, c10::Device device,
-                                                      bool deterministic);
+                                                      const HeadLayout& layout,
+                                                      const AttentionSpare& spare,
+                                                      c10::Device device, bool deterministic);
 
 }  // namespace detail
 

@@ -165,7 +165,8 @@ void attention_block_forward(const LayerParameters& layer, const LayerContext& c
                                 tape.qk_rstd, tape.qk_unit);
 
   phase.next("attention");
-  tape.attention = saved.take({tokens, heads.heads_q * heads.head_dim}, dtype);
+  tape.attention = kernels::take_padded_rows(saved, tokens, heads.heads_q * heads.head_dim,
+                                             context.attention_spare.out, dtype);
   tape.lse = saved.take({heads.heads_q * tokens}, wide);
   attend(layer, context, tape.qkv, tape, scratch);
 
@@ -274,9 +275,8 @@ void attention_block_backward(const LayerParameters& layer, const LayerContext& 
                                         gradient_of(layer, &LayerWeights::o), o_key, scratch);
 
   phase.next("attention backward");
-  const bool padded = context.attention == nullptr || context.attention->writes_padded_rows();
-  const at::Tensor d_qkv = take_rows(padded ? adapters.qkv : LoraGroup(), dx.size(0),
-                                     context.heads.row(), dx.scalar_type(), scratch);
+  const at::Tensor d_qkv = kernels::take_padded_rows(
+      scratch, dx.size(0), context.heads.row(), context.attention_spare.dqkv, dx.scalar_type());
   attend_packed_backward(layer, context, d_attention, d_qkv, tape, scratch);
   phase.next("qk norm, rope backward");
   kernels::qk_norm_rope_backward(
@@ -306,6 +306,15 @@ std::int64_t gradient_spare(const std::vector<LayerAdapters>& layers) {
   std::int64_t spare = 0;
   for (const LayerAdapters& layer : layers) {
     spare = std::max({spare, layer.o.spare(), layer.down.spare()});
+  }
+  return spare;
+}
+
+kernels::AttentionSpare attention_spare(const std::vector<LayerAdapters>& layers) {
+  kernels::AttentionSpare spare;
+  for (const LayerAdapters& layer : layers) {
+    spare.out = std::max(spare.out, layer.o.spare());
+    spare.dqkv = std::max(spare.dqkv, layer.qkv.spare());
   }
   return spare;
 }

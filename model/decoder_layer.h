@@ -30,6 +30,9 @@ struct LayerAdapters {
 /// the extended form; else 0.
 [[nodiscard]] std::int64_t gradient_spare(const std::vector<LayerAdapters>& layers);
 
+/// The same for the rows that attention writes, equal in all layers.
+[[nodiscard]] kernels::AttentionSpare attention_spare(const std::vector<LayerAdapters>& layers);
+
 /// What one layer computes with. `gradients` is where full fine-tuning collects (fp32), null when
 /// the base is frozen.
 struct LayerParameters {
@@ -52,8 +55,9 @@ struct LayerContext {
   RopeTable rope;
   std::shared_ptr<kernels::DeviceAttention> attention;  ///< null: composed, or a CPU's
   kernels::AttentionOptions attention_options;          ///< of split documents
-  ContextExchange* exchange = nullptr;                  ///< where the batch has split documents
-  bool training = false;                                ///< dropout is on
+  kernels::AttentionSpare attention_spare;  ///< behind the rows of its output and of d_qkv
+  ContextExchange* exchange = nullptr;      ///< where the batch has split documents
+  bool training = false;                    ///< dropout is on
   std::uint64_t dropout_seed = 0;
   std::uint64_t micro_batch =
       0;  ///< counted over the whole run: dropout masks differ from one to the next
@@ -79,8 +83,8 @@ struct LayerTape {
   at::Tensor post_unit;     ///< [T, H] only with keep_post_norm
   at::Tensor gate_up;       ///< [T, 2 F]; the backward pass overwrites it
   /// [T, R] adapters' inner activations; in the extended form of kernels/lora_linear.h those of
-  /// q/k/v and gate/up lie behind the rows of their input, and the rows of gate_up have room behind
-  /// them as well.
+  /// q/k/v, o and gate/up lie behind the rows of their input, and the rows of gate_up have room
+  /// behind them as well.
   at::Tensor s_qkv, s_o, s_gate_up, s_down;
 };
 

@@ -101,10 +101,12 @@ LayerContext Qwen3Model::context_for(const PackedBatch& batch, std::int64_t posi
   context.rope = rope_;
   context.layers = config_.num_hidden_layers;
   context.attention_options = attention_;
+  context.attention_spare = attention_spare(adapters_);
   context.exchange = exchange_.get();
   if (cache == nullptr) {
-    context.attention = kernels::make_device_attention(
-        batch.cu_seqlens, context.heads, dtype(), device(), scratch_.planned_for(), attention_);
+    context.attention =
+        kernels::make_device_attention(batch.cu_seqlens, context.heads, dtype(), device(),
+                                       scratch_.planned_for(), attention_, context.attention_spare);
   }
   context.cache = cache;
   return context;

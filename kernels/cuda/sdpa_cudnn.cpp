@@ -58,7 +58,9 @@ enum Uid : std::int64_t {
   kLengths,
   kLengthsK,
   kPackedOffsets,
-  kQOffsets,
+  kDqkvOffsets,
+  kOutOffsets,
+  kDoutOffsets,
   kKOffsets,
   kStatisticsOffsets
 };
@@ -78,10 +80,9 @@ class Builder {
         .set_compute_data_type(fe::DataType_t::FLOAT);
     lengths_ = per_document(kLengths, shape.documents, fe::DataType_t::INT32);
     lengths_k_ = per_document(kLengthsK, shape.documents, fe::DataType_t::INT32);
-    packed_ = per_document(kPackedOffsets, shape.documents + 1, fe::DataType_t::INT64);
-    q_offsets_ = per_document(kQOffsets, shape.documents + 1, fe::DataType_t::INT64);
-    statistics_offsets_ =
-        per_document(kStatisticsOffsets, shape.documents + 1, fe::DataType_t::INT64);
+    packed_ = offsets(kPackedOffsets);
+    out_offsets_ = offsets(kOutOffsets);
+    statistics_offsets_ = offsets(kStatisticsOffsets);
     q_ = rows(kQ, shape.heads_q, shape.packed_row(), packed_);
     k_ = rows(kK, shape.heads_k, shape.packed_row(), packed_);
     v_ = rows(kV, shape.heads_k, shape.packed_row(), packed_);
@@ -91,15 +92,15 @@ class Builder {
     const auto options =
         with_mask(fe::graph::SDPA_attributes().set_name("attention")).set_generate_stats(true);
     auto [out, statistics] = graph_->sdpa(q_, k_, v_, options);
-    lay_out_rows(*out, kOut, shape_.heads_q, q_row(), q_offsets_).set_output(true);
+    lay_out_rows(*out, kOut, shape_.heads_q, shape_.out_row(), out_offsets_).set_output(true);
     lay_out_statistics(*statistics).set_output(true);
     return graph_;
   }
 
   std::shared_ptr<fe::graph::Graph> backward() {
-    const Tensor k_offsets = per_document(kKOffsets, shape_.documents + 1, fe::DataType_t::INT64);
-    const Tensor out = rows(kOut, shape_.heads_q, q_row(), q_offsets_);
-    const Tensor dout = rows(kDout, shape_.heads_q, q_row(), q_offsets_);
+    const Tensor k_offsets = offsets(kKOffsets);
+    const Tensor out = rows(kOut, shape_.heads_q, shape_.out_row(), out_offsets_);
+    const Tensor dout = rows(kDout, shape_.heads_q, shape_.dout_row(), offsets(kDoutOffsets));
     Tensor_attributes statistics;
     lay_out_statistics(statistics);
     auto options = with_mask(fe::graph::SDPA_backward_attributes().set_name("attention backward"))
@@ -108,7 +109,8 @@ class Builder {
                        .set_max_total_seq_len_kv(shape_.rows);
     auto [dq, dk, dv] =
         graph_->sdpa_backward(q_, k_, v_, out, dout, graph_->tensor(statistics), options);
-    lay_out_rows(*dq, kDq, shape_.heads_q, shape_.packed_row(), packed_).set_output(true);
+    lay_out_rows(*dq, kDq, shape_.heads_q, shape_.dqkv_row(), offsets(kDqkvOffsets))
+        .set_output(true);
     const std::int64_t k_row = shape_.heads_k * shape_.head_dim;
     lay_out_rows(*dk, kDk, shape_.heads_k, k_row, k_offsets).set_output(true);
     lay_out_rows(*dv, kDv, shape_.heads_k, k_row, k_offsets).set_output(true);
@@ -116,8 +118,6 @@ class Builder {
   }
 
  private:
-  [[nodiscard]] std::int64_t q_row() const { return shape_.heads_q * shape_.head_dim; }
-
   Tensor per_document(Uid uid, std::int64_t count, fe::DataType_t type) {
     return graph_->tensor(Tensor_attributes()
                               .set_uid(uid)
@@ -125,6 +125,8 @@ class Builder {
                               .set_stride({1, 1, 1, 1})
                               .set_data_type(type));
   }
+
+  Tensor offsets(Uid uid) { return per_document(uid, shape_.documents + 1, fe::DataType_t::INT64); }
 
   // [documents, heads, max_length, head_dim] over rows of `stride` elements.
   Tensor_attributes& lay_out_rows(Tensor_attributes& tensor, Uid uid, std::int64_t heads,
@@ -161,7 +163,7 @@ class Builder {
 
   SdpaShape shape_;
   std::shared_ptr<fe::graph::Graph> graph_;
-  Tensor lengths_, lengths_k_, packed_, q_offsets_, statistics_offsets_, q_, k_, v_;
+  Tensor lengths_, lengths_k_, packed_, out_offsets_, statistics_offsets_, q_, k_, v_;
 };
 
 class CudnnPlan final : public SdpaPlan {
@@ -197,6 +199,8 @@ class CudnnPlan final : public SdpaPlan {
     pack[kDq] = p.dqkv;
     pack[kDk] = p.dk;
     pack[kDv] = p.dv;
+    pack[kDqkvOffsets] = const_cast<std::int64_t*>(p.table.dqkv);
+    pack[kDoutOffsets] = const_cast<std::int64_t*>(p.table.dout);
     pack[kKOffsets] = const_cast<std::int64_t*>(p.table.k);
     execute(pack, workspace, stream);
   }
@@ -217,7 +221,7 @@ class CudnnPlan final : public SdpaPlan {
             {kLengths, lengths},
             {kLengthsK, lengths},
             {kPackedOffsets, const_cast<std::int64_t*>(table.packed)},
-            {kQOffsets, const_cast<std::int64_t*>(table.q)},
+            {kOutOffsets, const_cast<std::int64_t*>(table.out)},
             {kStatisticsOffsets, const_cast<std::int64_t*>(table.statistics)}};
   }
 

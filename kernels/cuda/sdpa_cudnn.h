@@ -13,13 +13,16 @@ namespace weft::kernels::cuda {
 struct SdpaTablePointers {
   const std::int32_t* lengths;
   const std::int64_t* packed;
-  const std::int64_t* q;
+  const std::int64_t* dqkv;
+  const std::int64_t* out;
+  const std::int64_t* dout;
   const std::int64_t* k;
   const std::int64_t* statistics;
 };
 
 /// Causal attention inside each document, bf16, softmax scaled by 1 / sqrt(head_dim). `qkv` are
-/// packed rows; out and dout have rows of heads_q heads; statistics are fp32, heads_q to a row.
+/// packed rows; out has rows of heads_q heads and the shape's spare columns; statistics are fp32,
+/// heads_q to a row.
 struct SdpaForward {
   const void* qkv;
   void* out;
@@ -27,8 +30,9 @@ struct SdpaForward {
   SdpaTablePointers table;
 };
 
-/// dq goes into packed rows, where k's and v's columns are left alone; dk and dv have rows of
-/// heads_k heads of their own, because cuDNN's workspace grows with the width of their rows.
+/// dout has rows of heads_q heads. dq goes into packed rows with the shape's spare columns, where
+/// k's and v's and the spare ones are left alone; dk and dv have rows of heads_k heads of their
+/// own, because cuDNN's workspace grows with the width of their rows.
 struct SdpaBackward {
   const void* qkv;
   const void* out;

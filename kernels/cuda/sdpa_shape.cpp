@@ -40,7 +40,7 @@ std::int64_t workspace_bound(const SdpaShape& shape) {
   const std::int64_t rows = 2 * shape.rows * q_row + shape.rows * shape.heads_q * kFloat;
   return rows + kSmall +
          (shape.deterministic ? score_gradient_bytes(shape)
-                              : shape.rows * shape.packed_row() * kFloat);
+                              : shape.rows * shape.dqkv_row() * kFloat);
 }
 
 std::int64_t document_bucket(std::int64_t documents) { return power_of_two_from(documents); }
@@ -103,7 +103,9 @@ SdpaTable table_of(const SdpaGroup& group, std::span<const std::int32_t> cu_seql
   for (std::int64_t document = 0; document <= shape.documents; ++document) {
     const std::int64_t row = first_row(document);
     table.packed.push_back(row * shape.packed_row());
-    table.q.push_back(row * shape.heads_q * shape.head_dim);
+    table.dqkv.push_back(row * shape.dqkv_row());
+    table.out.push_back(row * shape.out_row());
+    table.dout.push_back(row * shape.dout_row());
     table.k.push_back(row * shape.heads_k * shape.head_dim);
     table.statistics.push_back(row * shape.heads_q);
     if (document < shape.documents) {

@@ -18,11 +18,17 @@ struct SdpaShape {
   std::int64_t head_dim = 0;
   bool deterministic = true;
   bool backward = false;
+  std::int64_t out_spare = 0;   ///< columns behind the rows of the output
+  std::int64_t dqkv_spare = 0;  ///< the same of the gradient of packed q, k and v
 
   auto operator<=>(const SdpaShape&) const = default;
 
   /// Elements from one row of packed q, k and v to the next.
   [[nodiscard]] std::int64_t packed_row() const { return (heads_q + 2 * heads_k) * head_dim; }
+  /// The same of their gradient, of the output, and of the output's gradient.
+  [[nodiscard]] std::int64_t dqkv_row() const { return packed_row() + dqkv_spare; }
+  [[nodiscard]] std::int64_t out_row() const { return dout_row() + out_spare; }
+  [[nodiscard]] std::int64_t dout_row() const { return heads_q * head_dim; }
 };
 
 /// The bytes of the gradient of the scores, which cuDNN's deterministic backward pass keeps whole
@@ -51,7 +57,7 @@ struct SdpaLimits {
 /// of neighbours whose lengths fall into the same bucket, so that short documents do not pay the
 /// squared length of long ones, with as many of them as `limits` allows. Documents sorted by length
 /// make the fewest calls. `cu_seqlens` are the first rows of the documents and the total; empty
-/// documents belong to no call. heads_q, heads_k and head_dim are taken from `heads`.
+/// documents belong to no call. The heads and the spare columns are those of `heads`.
 [[nodiscard]] std::vector<SdpaGroup> group_documents(std::span<const std::int32_t> cu_seqlens,
                                                      const SdpaShape& heads,
                                                      const SdpaLimits& limits);
@@ -64,11 +70,11 @@ struct SdpaLimits {
 
 /// What a call's kernels read beside the rows, for `shape.documents` documents: lengths int32
 /// [documents], and the first element of each document int64 [documents + 1] in packed rows, in
-/// rows of heads_q heads, in rows of heads_k heads, and in statistics. Documents that are padding
-/// have length 0 and begin where the last one ends.
+/// their gradient, in the output, in its gradient, in rows of heads_k heads, and in statistics.
+/// Documents that are padding have length 0 and begin where the last one ends.
 struct SdpaTable {
   std::vector<std::int32_t> lengths;
-  std::vector<std::int64_t> packed, q, k, statistics;
+  std::vector<std::int64_t> packed, dqkv, out, dout, k, statistics;
 };
 [[nodiscard]] SdpaTable table_of(const SdpaGroup& group, std::span<const std::int32_t> cu_seqlens);
 

@@ -28,21 +28,27 @@ struct Result {
 };
 
 Result run(const at::Tensor& qkv, const at::Tensor& dout, const HeadLayout& layout,
-           const Documents& cu_seqlens, const AttentionOptions& options) {
+           const Documents& cu_seqlens, const AttentionOptions& options,
+           const AttentionSpare& spare = {}) {
   Arena scratch(qkv.device());
   const at::ScalarType dtype = qkv.scalar_type();
   const auto poison = [&](at::IntArrayRef sizes, at::ScalarType type) {
     return test::poisoned(sizes, type).to(qkv.device());
   };
-  Result result{poison({qkv.size(0), layout.heads_q * layout.head_dim}, dtype),
-                poison(qkv.sizes(), dtype)};
+  const std::int64_t width = layout.heads_q * layout.head_dim;
+  const at::Tensor wide_out = poison({qkv.size(0), width + spare.out}, dtype);
+  const at::Tensor wide_dqkv = poison({qkv.size(0), layout.row() + spare.dqkv}, dtype);
+  Result result{wide_out.narrow(1, 0, width), wide_dqkv.narrow(1, 0, layout.row())};
   const at::Tensor lse =
       poison({layout.heads_q * qkv.size(0)}, dtype == at::kDouble ? at::kDouble : at::kFloat);
   const AttentionDocuments documents(
       cu_seqlens,
-      make_device_attention(cu_seqlens, layout, dtype, qkv.device(), at::kCUDA, options));
+      make_device_attention(cu_seqlens, layout, dtype, qkv.device(), at::kCUDA, options, spare));
   attention_forward(qkv, layout, documents, result.out, lse, scratch);
   attention_backward(dout, qkv, layout, documents, result.out, lse, result.dqkv, scratch);
+  // What lies behind the rows is the adapters'.
+  EXPECT_TRUE(wide_out.narrow(1, width, spare.out).isnan().all().item<bool>());
+  EXPECT_TRUE(wide_dqkv.narrow(1, layout.row(), spare.dqkv).isnan().all().item<bool>());
   return {result.out.cpu(), result.dqkv.cpu()};
 }
 
@@ -75,6 +81,20 @@ TEST_P(GpuAttention, IsAsPreciseAsTheCompositionInBf16) {
       EXPECT_TRUE(test::as_precise_as(fused.out, plain.out, exact.out));
       EXPECT_TRUE(test::as_precise_as(fused.dqkv, plain.dqkv, exact.dqkv));
     }
+  }
+}
+
+TEST_P(GpuAttention, WritesTheSameIntoRowsThatLieInWiderOnes) {
+  const HeadLayout layout = kLayouts[1];
+  for (const Documents& documents : kPackings) {
+    const std::int64_t tokens = documents.back();
+    const at::Tensor qkv = test::random_normal({tokens, layout.row()}, at::kBFloat16, 1);
+    const at::Tensor dout = test::random_normal({tokens, 32 * 128}, at::kBFloat16, 2);
+    const AttentionOptions options{.backend = GetParam()};
+    const Result alone = run(qkv.cuda(), dout.cuda(), layout, documents, options);
+    const Result padded = run(qkv.cuda(), dout.cuda(), layout, documents, options, {16, 48});
+    EXPECT_TRUE(padded.out.equal(alone.out));
+    EXPECT_TRUE(padded.dqkv.equal(alone.dqkv));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/as_strided.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/softmax.h>
 #include <fmt/format.h>
@@ -80,12 +81,16 @@ struct Result {
   at::Tensor out, lse, dqkv;
 };
 
-Result run(const Case& c) {
+// `spare`: columns behind the rows that are written.
+Result run(const Case& c, std::int64_t spare = 0) {
   Arena scratch{c10::Device(at::kCPU)};
   const at::ScalarType dtype = c.qkv.scalar_type();
-  Result r{poisoned({c.qkv.size(0), c.layout.heads_q * c.layout.head_dim}, dtype),
+  const auto rows = [&](std::int64_t width) {
+    return poisoned({c.qkv.size(0), width + spare}, dtype).narrow(1, 0, width);
+  };
+  Result r{rows(c.layout.heads_q * c.layout.head_dim),
            poisoned({c.layout.heads_q * c.qkv.size(0)}, test::wide_dtype(dtype)),
-           poisoned(c.qkv.sizes(), dtype)};
+           rows(c.layout.row())};
   attention_forward(c.qkv, c.layout, c.documents, r.out, r.lse, scratch);
   attention_backward(c.dout, c.qkv, c.layout, c.documents, r.out, r.lse, r.dqkv, scratch);
   return r;
@@ -115,6 +120,19 @@ void expect_precise(const Case& c) {
     return scores_of(qkv, c.layout, c.documents).logsumexp(-1);
   };
   EXPECT_TRUE(as_precise_as(lse_by_head(c, r.lse), lse(c.qkv), lse(c.qkv.to(at::kDouble))));
+}
+
+TEST(Attention, WritesTheSameIntoRowsThatLieInWiderOnes) {
+  for (const at::ScalarType dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    const Case c(kLayouts[1], kPackings[2], dtype);
+    const Result alone = run(c);
+    const Result padded = run(c, 24);
+    EXPECT_TRUE(padded.out.equal(alone.out)) << dtype;
+    EXPECT_TRUE(padded.dqkv.equal(alone.dqkv)) << dtype;
+    const at::Tensor behind = at::as_strided(padded.out, {c.qkv.size(0), 24},
+                                             {padded.out.stride(0), 1}, padded.out.size(1));
+    EXPECT_TRUE(behind.isnan().all().item<bool>()) << dtype;
+  }
 }
 
 TEST(Attention, IsAsPreciseAsTheComposition) {

@@ -60,6 +60,24 @@ TEST_F(SdpaCudnn, HasAPlanForEverySizeOfQwen3) {
   }
 }
 
+// Rows with columns behind them, as the extended form of LoRA has: a rank of 16, and three.
+TEST_F(SdpaCudnn, WritesRowsThatLieInWiderOnes) {
+  for (const Heads heads : kQwen3) {
+    for (const bool deterministic : {true, false}) {
+      SdpaShape shape{4, 512, 8192, heads.q, heads.k, 128, deterministic, true};
+      const std::int64_t plain = engine_->plan(shape).workspace_bytes();
+      shape.out_spare = 16;
+      shape.dqkv_spare = 48;
+      EXPECT_LE(engine_->plan(shape).workspace_bytes(), workspace_bound(shape)) << heads.q;
+      if (deterministic) {
+        EXPECT_EQ(engine_->plan(shape).workspace_bytes(), plain) << heads.q;
+      }
+      shape.backward = false;
+      EXPECT_LE(engine_->plan(shape).workspace_bytes(), workspace_bound(shape)) << heads.q;
+    }
+  }
+}
+
 TEST_F(SdpaCudnn, KeepsItsPlans) {
   const SdpaShape shape{2, 256, 4096, 16, 8, 128, true, false};
   SdpaPlan& first = engine_->plan(shape);

@@ -49,7 +49,7 @@ TEST(SdpaShape, BucketsAreFewAndNeverTooSmall) {
 
 TEST(SdpaShape, KeysDifferWhereAnyPartDoes) {
   const SdpaShape shape{8, 1024, 4096, 16, 8, 128, true, true};
-  std::vector<SdpaShape> others(8, shape);
+  std::vector<SdpaShape> others(10, shape);
   ++others[0].documents;
   ++others[1].max_length;
   ++others[2].rows;
@@ -58,6 +58,8 @@ TEST(SdpaShape, KeysDifferWhereAnyPartDoes) {
   ++others[5].head_dim;
   others[6].deterministic = false;
   others[7].backward = false;
+  ++others[8].out_spare;
+  ++others[9].dqkv_spare;
   for (const SdpaShape& other : others) {
     EXPECT_NE(other, shape);
     EXPECT_NE(other < shape, shape < other);
@@ -146,10 +148,13 @@ TEST(SdpaGroups, CoverEveryRowOnce) {
       length = static_cast<std::int32_t>(random() % 5 == 0 ? 0 : random() % 3000);
     }
     const auto cu = bounds(lengths);
+    SdpaShape padded = heads();
+    padded.out_spare = 16;
+    padded.dqkv_spare = 48;
     for (const bool deterministic : {false, true}) {
       std::int64_t rows = 0;
       for (const SdpaGroup& group :
-           group_documents(cu, heads(), {.deterministic = deterministic, .score_bytes = 1 << 28})) {
+           group_documents(cu, padded, {.deterministic = deterministic, .score_bytes = 1 << 28})) {
         const SdpaTable table = table_of(group, cu);
         const SdpaShape& shape = group.shape;
         const auto documents = static_cast<std::size_t>(shape.documents);
@@ -161,7 +166,9 @@ TEST(SdpaGroups, CoverEveryRowOnce) {
         for (std::size_t d = 0; d < documents; ++d) {
           ASSERT_LE(table.lengths[d], shape.max_length);
           ASSERT_EQ(table.packed[d + 1] - table.packed[d], table.lengths[d] * shape.packed_row());
-          ASSERT_EQ(table.q[d + 1] - table.q[d], table.lengths[d] * 16 * 128);
+          ASSERT_EQ(table.dqkv[d + 1] - table.dqkv[d], table.lengths[d] * (32 * 128 + 48));
+          ASSERT_EQ(table.out[d + 1] - table.out[d], table.lengths[d] * (16 * 128 + 16));
+          ASSERT_EQ(table.dout[d + 1] - table.dout[d], table.lengths[d] * 16 * 128);
           ASSERT_EQ(table.k[d + 1] - table.k[d], table.lengths[d] * 8 * 128);
           ASSERT_EQ(table.statistics[d + 1] - table.statistics[d], table.lengths[d] * 16);
         }
