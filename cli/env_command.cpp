@@ -7,16 +7,33 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "data/reader_parquet.h"
+#include "kernels/device_properties.h"
 #include "trainer/device.h"
 
 namespace weft::cli {
 namespace {
 
+// Of all that this process sees.
+std::string gpus(c10::Device first) {
+  std::string list;
+  for (int i = 0; i < trainer::device_count(); ++i) {
+    const c10::Device device(first.type(), static_cast<c10::DeviceIndex>(i));
+    const int capability = kernels::compute_capability(device);
+    list +=
+        fmt::format("{}{}, compute capability {}.{}, {} free", i == 0 ? ": " : "\n          ",
+                    kernels::device_name(device), capability / 10, capability % 10,
+                    human_bytes(static_cast<std::uint64_t>(kernels::free_device_bytes(device))));
+  }
+  return list;
+}
+
 void env() {
   std::string gpu = "usable";
   try {
-    (void)trainer::resolve_device("cuda");
+    const c10::Device device = trainer::resolve_device("cuda");
+    gpu += gpus(device);
   } catch (const Error& error) {
     gpu = error.what();
   }

@@ -48,6 +48,13 @@ int compute_capability(c10::Device device) {
   return 10 * major + minor;
 }
 
+std::string device_name(c10::Device device) {
+  cudaDeviceProp properties;
+  return device.is_cuda() && cudaGetDeviceProperties(&properties, device.index()) == cudaSuccess
+             ? properties.name
+             : "";
+}
+
 std::int64_t peak_device_bytes(c10::Device device) {
   return device.is_cuda() ? statistics_of(device).allocated_bytes[kAll].peak : 0;
 }
@@ -71,6 +78,7 @@ void wait_for_device(c10::Device device) {
 std::int64_t free_device_bytes(c10::Device) { return 0; }
 
 int compute_capability(c10::Device) { return 0; }
+std::string device_name(c10::Device) { return ""; }
 
 std::int64_t peak_device_bytes(c10::Device) { return 0; }
 

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
 
 namespace weft::kernels {
 
@@ -12,6 +13,9 @@ namespace weft::kernels {
 
 /// Compute capability of a CUDA device, as 90; 0 as above.
 [[nodiscard]] int compute_capability(c10::Device device);
+
+/// What a CUDA device calls itself, as "NVIDIA H200"; empty as above.
+[[nodiscard]] std::string device_name(c10::Device device);
 
 /// The most bytes that LibTorch's allocator had in use on a GPU at one time; 0 as above.
 [[nodiscard]] std::int64_t peak_device_bytes(c10::Device device);

@@ -70,7 +70,7 @@ struct RunConfig {
   double lora_dropout = 0;
   std::vector<std::string> lora_target = lora_target_names();  ///< in that order
   bool use_rslora = false;
-  std::string lora_gemm = "plain";  ///< plain | extended
+  std::string lora_gemm = "auto";  ///< auto | plain | extended
 
   // Device.
   std::string dtype = "auto";       ///< auto | bf16 | fp32
@@ -127,6 +127,14 @@ struct RunConfig {
   [[nodiscard]] bool extended_lora() const { return lora_gemm == "extended"; }
   [[nodiscard]] bool has_evaluation_data() const { return !eval_datasets.empty() || val_size; }
 };
+
+/// Why the run's passes can't be recorded, each as what follows on "cuda_graphs: true"; empty where
+/// they can.
+[[nodiscard]] std::vector<std::string> why_no_graphs(const RunConfig& config);
+
+/// Why the run's adapters can't be multiplied in the extended form, each as what follows on
+/// "lora_gemm: extended"; empty where they can.
+[[nodiscard]] std::vector<std::string> why_plain_lora(const RunConfig& config);
 
 struct LoadedConfig {
   RunConfig config;

@@ -93,53 +93,19 @@ void check_schedule_values(const RunConfig& c, Lines& problems) {
   }
 }
 
-// A recording keeps the numbers that its kernels were launched with.
 void check_graphs(const RunConfig& c, Lines& problems) {
-  if (c.cuda_graphs && c.lora_dropout > 0) {
-    problems.emplace_back(
-        "cuda_graphs: true can't draw other masks for each micro-batch; set lora_dropout: 0, or "
-        "cuda_graphs: false");
-  }
-  if (c.cuda_graphs && c.shard_base != "none") {
-    problems.push_back(
-        fmt::format("cuda_graphs: true needs the whole base at one place; set shard_base: none "
-                    "instead of {}, or cuda_graphs: false",
-                    c.shard_base));
-  }
-  if (c.cuda_graphs && c.context_parallel_size > 1) {
-    problems.push_back(fmt::format(
-        "cuda_graphs: true can't record what ranks exchange; set context_parallel_size: 1 instead "
-        "of {}, or cuda_graphs: false",
-        c.context_parallel_size));
+  if (c.cuda_graphs) {
+    for (const std::string& why : why_no_graphs(c)) {
+      problems.push_back("cuda_graphs: true " + why + ", or cuda_graphs: false");
+    }
   }
 }
 
-/// What has no room for adapters beside a matrix, or cannot multiply by both at once.
 void check_extended(const RunConfig& c, Lines& problems) {
-  if (!c.extended_lora()) {
-    return;
-  }
-  const auto refuse = [&](const std::string& why) {
-    problems.push_back("lora_gemm: extended " + why + "; set lora_gemm: plain");
-  };
-  if (c.finetuning_type == "full") {
-    refuse("puts adapters beside frozen matrices, and finetuning_type: full has neither");
-    return;
-  }
-  if (c.lora_dropout > 0) {
-    refuse(
-        fmt::format("multiplies by all adapters of a matrix at once, and lora_dropout: {} has a "
-                    "mask for each",
-                    c.lora_dropout));
-  }
-  if (c.fp8_base()) {
-    refuse("has matrix and adapters in one type, and base_dtype: fp8 has 8 bits for the matrix");
-  }
-  if (c.shard_base != "none") {
-    refuse(
-        fmt::format("needs a matrix that stays where it is, and shard_base: {} gathers it anew "
-                    "in each pass",
-                    c.shard_base));
+  if (c.extended_lora()) {
+    for (const std::string& why : why_plain_lora(c)) {
+      problems.push_back("lora_gemm: extended " + why + "; set lora_gemm: plain");
+    }
   }
 }
 
@@ -294,6 +260,49 @@ void check_run_config(const RunConfig& config, std::vector<std::string>& problem
   check_evaluation(config, problems);
   check_best_model(config, problems);
   check_saving(config, problems, notes);
+}
+
+// A recording keeps the numbers that its kernels were launched with.
+std::vector<std::string> why_no_graphs(const RunConfig& c) {
+  Lines reasons;
+  if (c.lora_dropout > 0) {
+    reasons.emplace_back("can't draw other masks for each micro-batch; set lora_dropout: 0");
+  }
+  if (c.shard_base != "none") {
+    reasons.push_back(fmt::format(
+        "needs the whole base at one place; set shard_base: none instead of {}", c.shard_base));
+  }
+  if (c.context_parallel_size > 1) {
+    reasons.push_back(
+        fmt::format("can't record what ranks exchange; set context_parallel_size: 1 instead of {}",
+                    c.context_parallel_size));
+  }
+  return reasons;
+}
+
+// What has no room for adapters beside a matrix, or cannot multiply by both at once.
+std::vector<std::string> why_plain_lora(const RunConfig& c) {
+  if (c.finetuning_type == "full") {
+    return {"puts adapters beside frozen matrices, and finetuning_type: full has neither"};
+  }
+  Lines reasons;
+  if (c.lora_dropout > 0) {
+    reasons.push_back(
+        fmt::format("multiplies by all adapters of a matrix at once, and lora_dropout: {} has a "
+                    "mask for each",
+                    c.lora_dropout));
+  }
+  if (c.fp8_base()) {
+    reasons.emplace_back(
+        "has matrix and adapters in one type, and base_dtype: fp8 has 8 bits for the matrix");
+  }
+  if (c.shard_base != "none") {
+    reasons.push_back(
+        fmt::format("needs a matrix that stays where it is, and shard_base: {} gathers it anew "
+                    "in each pass",
+                    c.shard_base));
+  }
+  return reasons;
 }
 
 }  // namespace weft::trainer

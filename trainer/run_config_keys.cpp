@@ -163,11 +163,14 @@ void add_adapter_keys(Schema& schema, RunConfig& c) {
                     "Dropout on the adapter's input.");
   schema.add_custom(lora_target_key(&c.lora_target));
   schema.add_bool("use_rslora", &c.use_rslora, "Scale by lora_alpha / sqrt(lora_rank) instead.");
-  schema.add_choice("lora_gemm", &c.lora_gemm, {"plain", "extended"},
+  schema.add_choice("lora_gemm", &c.lora_gemm, {"auto", "plain", "extended"},
                     "plain: a matrix and its adapters are multiplied one after the other, and the "
                     "results added. extended: the adapters lie beside the frozen matrix, and both "
                     "are one product, which spares reading and writing its result once more. The "
-                    "same numbers up to rounding. Not with lora_dropout, base_dtype: fp8, "
+                    "same numbers up to rounding. auto: on a GPU the faster of the two, found by a "
+                    "short trial of both whose gradients must agree, and remembered for the next "
+                    "run (~/.cache/weft/choices.json); on a CPU plain. extended is not with "
+                    "lora_dropout, base_dtype: fp8, "
                     "shard_base or finetuning_type: full.");
 }
 

@@ -125,17 +125,6 @@ class FullTrainable final : public Trainable {
   std::unique_ptr<model::Qwen3Model> model_;
 };
 
-adapters::PeftConfig peft_config(const RunConfig& config) {
-  adapters::PeftConfig peft;
-  peft.rank = config.lora_rank;
-  peft.alpha = config.lora_alpha;
-  peft.dropout = config.lora_dropout;
-  peft.use_rslora = config.use_rslora;
-  peft.target_modules = config.lora_target;
-  peft.base_model_name_or_path = config.model_name_or_path;
-  return peft;
-}
-
 // New ones with their start, or those of a folder.
 adapters::LoraAdapters make_adapters(FileSystem& files, const RunConfig& config,
                                      at::ScalarType dtype, c10::Device device) {
@@ -155,6 +144,17 @@ adapters::LoraAdapters make_adapters(FileSystem& files, const RunConfig& config,
 }
 
 }  // namespace
+
+adapters::PeftConfig peft_config(const RunConfig& config) {
+  adapters::PeftConfig peft;
+  peft.rank = config.lora_rank;
+  peft.alpha = config.lora_alpha;
+  peft.dropout = config.lora_dropout;
+  peft.use_rslora = config.use_rslora;
+  peft.target_modules = config.lora_target;
+  peft.base_model_name_or_path = config.model_name_or_path;
+  return peft;
+}
 
 std::unique_ptr<Trainable> make_trainable(FileSystem& files, const RunConfig& config,
                                           at::ScalarType dtype, c10::Device device,

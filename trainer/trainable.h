@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "adapters/peft_config.h"
 #include "base/file_system.h"
 #include "model/flat_parameters.h"
 #include "model/qwen3_model.h"
@@ -28,6 +29,9 @@ class Trainable {
   /// called while training goes on.
   virtual void save(FileSystem& files, const fs::path& folder, const at::Tensor& values) = 0;
 };
+
+/// The adapter that the config asks for, as PEFT says it.
+[[nodiscard]] adapters::PeftConfig peft_config(const RunConfig& config);
 
 /// Loads the base and builds what the config asks for: new adapters, given ones to go on with, or
 /// all weights. On the meta device only config.json (and a given adapter) is read, and nothing has

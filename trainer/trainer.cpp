@@ -16,6 +16,7 @@
 #include "trainer/datasets.h"
 #include "trainer/device.h"
 #include "trainer/interval.h"
+#include "trainer/lora_trial.h"
 #include "trainer/memory_plan.h"
 #include "trainer/signals.h"
 
@@ -46,6 +47,7 @@ Trainer::Trainer(FileSystem& files, RunConfig config, distributed::Session* sess
   state_.identity["data"] = data_fingerprint(train_sets_);
   session_->compare({{"data", state_.identity["data"]}});
   session_->watchdog().enter("setup");
+  choose_lora_form();
   sharing_ = open_base_sharing(config_, *session_);
   context_ = open_context_group(place_, *session_);
   session_->together("loading", [this] { load(); });
@@ -93,6 +95,35 @@ void Trainer::prepare() {
   state_.settings = config_.settings();
   state_.settings["ranks"] = std::to_string(session_->size());
   datasets_signature_ = datasets_signature(files_, config_);
+}
+
+// Rank 0 chooses for all.
+void Trainer::choose_lora_form() {
+  if (config_.lora_gemm == "auto") {
+    session_->together("lora_gemm", [this] {
+      if (session_->is_main()) {
+        config_.lora_gemm = lora_form();
+      }
+    });
+    const std::int64_t extended = config_.extended_lora() ? 1 : 0;
+    config_.lora_gemm =
+        session_->group().gather(extended, "lora_gemm").front() == 1 ? "extended" : "plain";
+  }
+  state_.settings["lora_gemm"] = config_.lora_gemm;
+}
+
+// A run that is taken up keeps its form, or it would not end at the same bits.
+std::string Trainer::lora_form() {
+  if (!device_->is_cuda() || !why_plain_lora(config_).empty()) {
+    return "plain";
+  }
+  if (resume_point()) {
+    const auto saved = resume_point()->state.settings.find("lora_gemm");
+    if (saved != resume_point()->state.settings.end()) {
+      return saved->second == "extended" ? "extended" : "plain";
+    }
+  }
+  return measured_lora_form(files_, model_config_, config_, dtype_, *device_);
 }
 
 MemoryChoice Trainer::plan_passes() {

@@ -19,6 +19,7 @@
 #include "trainer/checkpoint_find.h"
 #include "trainer/context_group.h"
 #include "trainer/evaluate.h"
+#include "trainer/launch_watch.h"
 #include "trainer/memory_plan.h"
 #include "trainer/metrics.h"
 #include "trainer/optimizer.h"
@@ -86,6 +87,9 @@ class Trainer {
   void prepare();
   void open_data();
   void load();
+  void choose_lora_form();
+  [[nodiscard]] std::string lora_form();
+  [[nodiscard]] const std::optional<ResumePoint>& resume_point();
   [[nodiscard]] MemoryChoice plan_passes();
   [[nodiscard]] std::map<std::string, std::string> fingerprints() const;
   [[nodiscard]] std::int64_t micro_batches_per_step() const;
@@ -99,6 +103,9 @@ class Trainer {
   [[nodiscard]] model::PackedBatch packed(const data::MicroBatch& pass) const;
   [[nodiscard]] std::vector<at::Tensor> accumulate(const GlobalBatch& batch);
   [[nodiscard]] StepNumbers step_alone(const GlobalBatch& batch, double learning_rate);
+  [[nodiscard]] std::vector<double> wait_for_numbers(const std::vector<at::Tensor>& numbers,
+                                                     std::int64_t passes,
+                                                     std::chrono::steady_clock::time_point began);
   [[nodiscard]] StepNumbers step_together(const GlobalBatch& batch, double learning_rate,
                                           Interval& interval);
   [[nodiscard]] at::Tensor run_micro_batch(const data::MicroBatch& micro, std::uint64_t number,
@@ -145,6 +152,8 @@ class Trainer {
   std::unique_ptr<Trainable> trainable_;
   std::unique_ptr<AdamWOptimizer> optimizer_;
   std::unique_ptr<MetricsLog> metrics_;
+  /// Where the run is taken up; looked for once.
+  std::optional<std::optional<ResumePoint>> resume_point_;
   MemoryChoice memory_;
   TrainerState state_;
   ScheduleOptions schedule_;
@@ -152,6 +161,7 @@ class Trainer {
   std::int64_t last_saved_ = -1;
   std::int64_t last_evaluated_ = -1;
   double last_loss_ = 0;
+  LaunchWatch launches_;
   bool stop_ = false;  ///< all ranks have agreed to stop
   std::chrono::steady_clock::time_point last_straggler_warning_{};
   std::string datasets_signature_;

@@ -27,11 +27,16 @@ model::TensorSpec flat_spec(const std::string& name, const at::Tensor& flat) {
 
 }  // namespace
 
+const std::optional<ResumePoint>& Trainer::resume_point() {
+  if (!resume_point_) {
+    resume_point_ = find_resume_point(files_, config_.output_dir, config_.resume_from_checkpoint);
+  }
+  return *resume_point_;
+}
+
 void Trainer::restore() {
-  std::optional<ResumePoint> point;
-  session_->together("resume", [&] {
-    point = find_resume_point(files_, config_.output_dir, config_.resume_from_checkpoint);
-  });
+  session_->together("resume", [this] { (void)resume_point(); });
+  const std::optional<ResumePoint>& point = resume_point();
   const std::vector<std::int64_t> steps =
       session_->group().gather(point ? point->state.step : std::int64_t{-1}, "resume");
   for (std::size_t rank = 1; rank < steps.size(); ++rank) {

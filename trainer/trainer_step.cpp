@@ -3,6 +3,7 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "base/error.h"
@@ -141,10 +142,31 @@ void Trainer::handle_non_finite(double loss, double norm) {
   log_warning("{} is not finite; this update is left out", what);
 }
 
+// The host's only wait in a step. On a GPU it shows which of the two is the slower one.
+std::vector<double> Trainer::wait_for_numbers(const std::vector<at::Tensor>& numbers,
+                                              std::int64_t passes,
+                                              std::chrono::steady_clock::time_point began) {
+  using Seconds = std::chrono::duration<double>;
+  const auto launched = std::chrono::steady_clock::now();
+  std::vector<double> values = kernels::read_on_host(numbers);
+  const bool may_record =
+      device_->is_cuda() && why_no_graphs(config_).empty() && !trainable_->model().records_passes();
+  if (may_record && passes > 0 &&
+      launches_.add(Seconds(launched - began).count(),
+                    Seconds(std::chrono::steady_clock::now() - launched).count(), passes)) {
+    log_info(
+        "the GPU waits for its kernels to be launched, which takes the host {:.3g} ms of a step: "
+        "cuda_graphs: true may be faster, and so are larger micro-batches",
+        1e3 * launches_.launching_seconds());
+  }
+  return values;
+}
+
 // With one rank the update is decided on and made where the gradients are, and the host waits once
 // a step: for the numbers that it reports.
 Trainer::StepNumbers Trainer::step_alone(const GlobalBatch& batch, double learning_rate) {
   TracePhase phase("step");  // what is in it and has no name of its own
+  const auto began = std::chrono::steady_clock::now();
   session_->watchdog().enter("step", state_.step + 1);
   std::vector<at::Tensor> numbers = accumulate(batch);
   phase.next("optimizer");
@@ -159,7 +181,7 @@ Trainer::StepNumbers Trainer::step_alone(const GlobalBatch& batch, double learni
   trainable_->refresh();
   numbers.push_back(squared);
   numbers.push_back(gate);
-  const std::vector<double> values = kernels::read_on_host(numbers);
+  const std::vector<double> values = wait_for_numbers(numbers, batch.passes, began);
   StepNumbers result;
   for (std::size_t i = 0; i < batch.micro.size(); ++i) {
     result.loss_sum -= values[i];

@@ -66,6 +66,7 @@ class AbsentGpuProgram : public ::testing::Test {
                                        "max_steps=4",
                                        "save_steps=2",
                                        "lora_rank=8",
+                                       "lora_gemm=plain",
                                        "adapter_name_or_path=''",
                                        "model_name_or_path=" + model.string()};
     overrides.insert(overrides.end(), more.begin(), more.end());
@@ -93,7 +94,8 @@ class AbsentGpuProgram : public ::testing::Test {
 
 TEST_F(AbsentGpuProgram, SaysThatAGpuIsUsable) {
   const Ended env = run({"env"});
-  EXPECT_THAT(env.result.out, HasSubstr("GPU       usable"));
+  EXPECT_THAT(env.result.out, HasSubstr("GPU       usable: "));
+  EXPECT_THAT(env.result.out, HasSubstr("compute capability 9.0, "));
 }
 
 TEST_F(AbsentGpuProgram, TrainsInEveryForm) {
@@ -115,6 +117,52 @@ TEST_F(AbsentGpuProgram, TrainsInEveryForm) {
     EXPECT_GT(trained.report.at("own"), 100u);
     EXPECT_THAT(trained.result.err, Not(HasSubstr("warning")));
   }
+}
+
+// Both forms are tried once, and here either may win. A run goes by what is remembered, and on by
+// what it began with.
+TEST_F(AbsentGpuProgram, TriesBothFormsOfLoraAndRemembers) {
+  const std::vector<std::string> environment{"XDG_CACHE_HOME=" + (temp_ / "cache").string()};
+  const fs::path remembered = temp_ / "cache/weft/choices.json";
+  const auto form_of = [](const std::vector<std::string>& arguments, const char* checkpoint) {
+    fs::path out;
+    for (const std::string& argument : arguments) {
+      out = argument.starts_with("output_dir=") ? fs::path(argument.substr(11)) : out;
+    }
+    const Json state =
+        parse_json(content(out / checkpoint / "trainer_state.json"), "trainer_state.json");
+    return state.at("weft").at("settings").at("lora_gemm").get<std::string>();
+  };
+  std::vector<std::string> arguments = training({"lora_gemm=auto", "max_steps=2"});
+  const Ended first = run(arguments, environment);
+  expect_right(first);
+  EXPECT_THAT(first.result.err, HasSubstr("lora_gemm: auto is "));
+  const std::string chosen = form_of(arguments, "checkpoint-000002");
+
+  arguments = training({"lora_gemm=auto", "max_steps=2"});
+  const Ended second = run(arguments, environment);
+  expect_right(second);
+  EXPECT_THAT(second.result.err, Not(HasSubstr("lora_gemm")));
+  EXPECT_LT(second.report.at("launches"), first.report.at("launches"));
+
+  EXPECT_EQ(form_of(arguments, "checkpoint-000002"), chosen);
+
+  Json choices = parse_json(content(remembered), "choices.json");
+  ASSERT_EQ(choices.size(), 1u);
+  EXPECT_THAT(choices.begin().key(), HasSubstr("hidden"));
+  EXPECT_EQ(choices.begin().value(), chosen);
+  const std::string other = chosen == "plain" ? "extended" : "plain";
+  choices.begin().value() = other;
+  put(remembered, dump_json(choices));
+  arguments = training({"lora_gemm=auto", "max_steps=2"});
+  expect_right(run(arguments, environment));
+  EXPECT_EQ(form_of(arguments, "checkpoint-000002"), other);
+
+  fs::remove(remembered);
+  arguments.emplace_back("max_steps=4");
+  expect_right(run(arguments, environment));
+  EXPECT_EQ(form_of(arguments, "checkpoint-000004"), other);
+  EXPECT_FALSE(fs::exists(remembered)) << "tried again";
 }
 
 TEST_F(AbsentGpuProgram, TrainsOnABaseOf8BitFloats) {
