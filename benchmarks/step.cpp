@@ -43,6 +43,7 @@ struct Options {
   bool recompute = false;
   bool fp8 = false;
   bool graphs = false;
+  bool not_deterministic = false;
   std::string lora_gemm = "plain";
   model::Qwen3Config config;
 };
@@ -153,6 +154,7 @@ struct Adapted {
     }
     model.set_adapters(adapters.layers());
     model.set_recompute(options.recompute);
+    model.set_attention({.deterministic = !options.not_deterministic});
   }
 
   bool extended;
@@ -242,6 +244,7 @@ void run(const Options& options) {
   const double gemm = (before + after) / 2;
   const Json result{{"program", "weft"},
                     {"lora_gemm", options.lora_gemm},
+                    {"deterministic", !options.not_deterministic},
                     {"tokens_per_second", static_cast<double>(options.tokens) / step},
                     {"step_seconds", step},
                     {"steps_seconds", timing.seconds},
@@ -291,6 +294,7 @@ int main(int argc, char** argv) {
   app.add_flag("--untied", untied);
   app.add_flag("--recompute", options.recompute);
   auto* const fp8 = app.add_flag("--fp8", options.fp8, "as with base_dtype: fp8");
+  app.add_flag("--not-deterministic", options.not_deterministic, "as with deterministic: false");
   app.add_flag("--graphs", options.graphs, "as with cuda_graphs: true");
   app.add_option("--lora-gemm", options.lora_gemm, "as in a run")
       ->check(CLI::IsMember({"plain", "extended"}))

@@ -192,9 +192,10 @@ void add_device_keys(Schema& schema, RunConfig& c) {
                     {"auto", "cudnn", "flash", "composed"},
                     "Attention on a GPU. auto: cuDNN's on Hopper and Blackwell, else "
                     "FlashAttention-2. composed: of plain operators, slow.");
-  schema.add_bool("deterministic", &c.deterministic,
-                  "Equal runs give equal bits. false: cuDNN's attention is faster and takes less "
-                  "memory with long documents.");
+  schema.add_bool(
+      "deterministic", &c.deterministic,
+      "Equal runs give equal bits. false: cuDNN's attention takes less memory with long "
+      "documents, and may be faster.");
   schema.add_bool("cuda_graphs", &c.cuda_graphs,
                   "On a GPU, launch the layers of micro-batches of one shape from a recording: for "
                   "small models and micro-batches, whose launches take longer than their work. "

@@ -53,9 +53,10 @@ has good.md "NVIDIA H100 80GB HBM3"
 has good.md abc1234
 has good.md "| kernels | passed |"
 has good.md "1 passed, 0 failed, 1 skipped"
-has good.md "300 tokens/s, 3.00x the peer's best; memory 0.60x at 16384 tokens; lora_gemm: extended 1.10x plain"
+has good.md "330 tokens/s extended, 3.30x the peer's best; memory 0.60x at 16384 tokens; lora_gemm: extended 1.10x plain"
 has good.json '"largest_difference": 0.001'
 has good.md "speed with --graphs to without: 1.00x at 2048, 1.00x at 8192"
+has good.md "speed with --not-deterministic to without: 1.00x at 16384"
 has good.md "speed with --fp8 to without: 1.00x at 16384"
 
 BAD=weft_kernels_gpu_tests check bad && fail "a failing kernel was not reported"
