@@ -55,14 +55,17 @@ void base_forward(const at::Tensor& x, const BaseWeight& weight, const at::Tenso
 
 // dx = dy · weight.
 void base_backward(const at::Tensor& dy, const BaseWeight& weight, const at::Tensor& dx,
-                   Arena& scratch) {
+                   Arena& scratch, const Fp8Rows& dy_fp8) {
   if (!weight.is_fp8()) {
     gemm(dx, dy, weight.matrix, scratch);
     return;
   }
   const Arena::Scope scope(scratch);
-  const Fp8Rows rows = take_fp8_rows(dy.size(0), dy.size(1), scratch);
-  quantize_rows(dy, weight.scales, rows);
+  Fp8Rows rows = dy_fp8;
+  if (!rows.defined()) {
+    rows = take_fp8_rows(dy.size(0), dy.size(1), scratch);
+    quantize_rows(dy, weight.scales, rows);
+  }
   fp8_linear_backward(dx, rows, weight.fp8(), scratch);
 }
 
@@ -107,7 +110,8 @@ void lora_linear_forward(const at::Tensor& x, const BaseWeight& weight, const Lo
 
 void lora_linear_backward_input(const at::Tensor& dy, const BaseWeight& weight,
                                 const LoraGroup& lora, const at::Tensor& s, const at::Tensor& ds,
-                                const at::Tensor& dx, const DropoutKey& key, Arena& scratch) {
+                                const at::Tensor& dx, const DropoutKey& key, Arena& scratch,
+                                const Fp8Rows& dy_fp8) {
   check(dy, weight, lora, s);
   if (!lora.empty()) {
     check_rows(ds, s.sizes(), s.scalar_type(), "lora_linear ds");
@@ -122,7 +126,7 @@ void lora_linear_backward_input(const at::Tensor& dy, const BaseWeight& weight,
     return;
   }
   if (dx.defined()) {
-    base_backward(dy, weight, dx, scratch);
+    base_backward(dy, weight, dx, scratch, dy_fp8);
   }
   for_each_slice(lora, [&](const LoraSlice& slice, std::uint64_t index, std::int64_t rank,
                            std::int64_t count) {

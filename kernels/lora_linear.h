@@ -84,10 +84,12 @@ void lora_linear_forward(const at::Tensor& x, const BaseWeight& weight, const Lo
 /// has passed it.
 ///
 /// First half: dx [T, in] = gradient of the input (not when dx is undefined), `ds` [T, columns] =
-/// dy · B * scale, and grad_b += . By a weight of 8-bit floats, dy's rows are multiplied as such.
+/// dy · B * scale, and grad_b += . By a weight of 8-bit floats, dy's rows are multiplied as such:
+/// as `dy_fp8` where that is defined, times the weight's scales, else quantised here.
 void lora_linear_backward_input(const at::Tensor& dy, const BaseWeight& weight,
                                 const LoraGroup& lora, const at::Tensor& s, const at::Tensor& ds,
-                                const at::Tensor& dx, const DropoutKey& key, Arena& scratch);
+                                const at::Tensor& dx, const DropoutKey& key, Arena& scratch,
+                                const Fp8Rows& dy_fp8 = {});
 /// Second half: grad_a += dsᵀ · dropout(x), and grad_weight [out, in] fp32 (fp64) += dyᵀ · x where
 /// it is defined.
 void lora_linear_backward_weights(const at::Tensor& dy, const at::Tensor& x, const LoraGroup& lora,

@@ -16,7 +16,7 @@ void check(const at::Tensor& gate_up, const at::Tensor& out) {
   check_rows(out, {gate_up.size(0), gate_up.size(1) / 2}, gate_up.scalar_type(), "swiglu out");
 }
 
-// What the CUDA kernels did of a forward pass.
+// What the CUDA kernels did of a pass.
 enum class Done { kNothing, kOutput, kAll };
 
 Done forward_on_device(const at::Tensor& gate_up, const at::Tensor& out, const Fp8Rows& quantized) {
@@ -44,29 +44,51 @@ Done forward_on_device(const at::Tensor& gate_up, const at::Tensor& out, const F
   return Done::kNothing;
 }
 
-// Whether the CUDA kernels took the rows.
-bool backward_on_device(const at::Tensor& gate_up, const at::Tensor& dout) {
+Done backward_on_device(const at::Tensor& gate_up, const at::Tensor& dout,
+                        const at::Tensor& factors, const Fp8Rows& quantized) {
   if constexpr (kHasDeviceKernels) {
     if (runs_on_device_kernels(dout)) {
-      cuda::swiglu_backward({.element = element_of(dout),
-                             .gate_up = device_inout(gate_up, "gate_up"),
-                             .dout = device_inout(dout, "dout"),
-                             .rows = dout.size(0),
-                             .width = dout.size(1),
-                             .gate_up_stride = gate_up.stride(0),
-                             .dout_stride = dout.stride(0)},
-                            stream_of(dout));
-      return true;
+      const cuda::SwiGluBackward args{.element = element_of(dout),
+                                      .gate_up = device_inout(gate_up, "gate_up"),
+                                      .dout = device_inout(dout, "dout"),
+                                      .rows = dout.size(0),
+                                      .width = dout.size(1),
+                                      .gate_up_stride = gate_up.stride(0),
+                                      .dout_stride = dout.stride(0)};
+      if (quantized.defined() &&
+          cuda::swiglu_backward_fp8(
+              {.backward = args,
+               .factors = device_in<float>(factors, "factors"),
+               .fp8_values = device_out<std::uint8_t>(quantized.values, "fp8_values"),
+               .fp8_scales = device_out<float>(quantized.scales, "fp8_scales")},
+              stream_of(dout))) {
+        return Done::kAll;
+      }
+      cuda::swiglu_backward(args, stream_of(dout));
+      return Done::kOutput;
     }
   }
-  return false;
+  return Done::kNothing;
 }
 
-// The composition for devices without a kernel of their own.
+// The compositions for devices without a kernel of their own.
 void forward_aten(const at::Tensor& gate_up, const at::Tensor& out) {
   const at::ScalarType wide = statistics_dtype(gate_up.scalar_type());
   const auto halves = gate_up.to(wide).chunk(2, 1);
   out.copy_(at::silu(halves[0]) * halves[1]);
+}
+
+void backward_aten(const at::Tensor& gate_up, const at::Tensor& dout) {
+  const at::ScalarType wide = statistics_dtype(gate_up.scalar_type());
+  const auto halves = gate_up.to(wide).chunk(2, 1);
+  const at::Tensor sigmoid = at::sigmoid(halves[0]);
+  const at::Tensor silu = halves[0] * sigmoid;
+  const at::Tensor gradient = dout.to(wide);
+  const at::Tensor dgate = gradient * halves[1] * (sigmoid + silu * (1 - sigmoid));
+  const auto outputs = gate_up.chunk(2, 1);
+  dout.copy_(silu * halves[1]);
+  outputs[0].copy_(dgate);
+  outputs[1].copy_(gradient * silu);
 }
 
 }  // namespace
@@ -74,6 +96,7 @@ void forward_aten(const at::Tensor& gate_up, const at::Tensor& out) {
 void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out, const Fp8Rows& quantized) {
   check(gate_up, out);
   if (quantized.defined()) {
+    check_tensor(out, out.sizes(), out.scalar_type(), "swiglu out, which is quantised,");
     check_fp8_rows(quantized, out.sizes(), "swiglu values", "swiglu scales");
   }
   log_traffic("swiglu", {gate_up}, {out, quantized.values, quantized.scales});
@@ -87,26 +110,30 @@ void swiglu_forward(const at::Tensor& gate_up, const at::Tensor& out, const Fp8R
   }
 }
 
-void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& dout) {
+void swiglu_backward(const at::Tensor& gate_up, const at::Tensor& dout, const at::Tensor& factors,
+                     const Fp8Rows& quantized) {
   check(gate_up, dout);
-  log_traffic("swiglu backward", {gate_up, dout}, {gate_up, dout});
-  if (backward_on_device(gate_up, dout)) {
-    return;
+  if (quantized.defined()) {
+    check_tensor(gate_up, gate_up.sizes(), dout.scalar_type(),
+                 "swiglu gate_up, which is quantised,");
+    check_fp8_rows(quantized, gate_up.sizes(), "swiglu backward values", "swiglu backward scales");
+    check_tensor(factors, {gate_up.size(1)}, at::kFloat, "swiglu backward factors");
+    if (dout.size(1) * dout.element_size() > cuda::kWidestFp8GradientBytes) {
+      swiglu_backward(gate_up, dout);
+      quantize_rows(gate_up, factors, quantized);
+      return;
+    }
   }
-  if (runs_on_cpu_loops(gate_up)) {
-    detail::swiglu_backward_cpu(gate_up, dout);
-    return;
+  log_traffic("swiglu backward", {gate_up, dout, factors},
+              {gate_up, dout, quantized.values, quantized.scales});
+  const Done done = backward_on_device(gate_up, dout, factors, quantized);
+  if (done == Done::kNothing) {
+    const auto backward = runs_on_cpu_loops(gate_up) ? detail::swiglu_backward_cpu : backward_aten;
+    backward(gate_up, dout);
   }
-  const at::ScalarType wide = statistics_dtype(gate_up.scalar_type());
-  const auto halves = gate_up.to(wide).chunk(2, 1);
-  const at::Tensor sigmoid = at::sigmoid(halves[0]);
-  const at::Tensor silu = halves[0] * sigmoid;
-  const at::Tensor gradient = dout.to(wide);
-  const at::Tensor dgate = gradient * halves[1] * (sigmoid + silu * (1 - sigmoid));
-  const auto outputs = gate_up.chunk(2, 1);
-  dout.copy_(silu * halves[1]);
-  outputs[0].copy_(dgate);
-  outputs[1].copy_(gradient * silu);
+  if (quantized.defined() && done != Done::kAll) {
+    detail::quantize_rows_without_log(gate_up, factors, quantized);
+  }
 }
 
 }  // namespace weft::kernels

@@ -61,8 +61,8 @@ at::Tensor take_s(const LoraGroup& lora, const at::Tensor& x, Arena& arena) {
              : arena.take({x.size(0), lora.columns()}, x.scalar_type());
 }
 
-// Where the operator before a weight of 8-bit floats leaves its rows as such; undefined before any
-// other.
+// Where the operator before a weight of 8-bit floats, forward or backward, leaves its rows as such;
+// undefined before any other.
 Fp8Rows take_rows_for(const BaseWeight& weight, const at::Tensor& x, Arena& scratch) {
   return weight.is_fp8() ? kernels::take_fp8_rows(x.size(0), x.size(1), scratch) : Fp8Rows();
 }
@@ -239,7 +239,9 @@ void mlp_block_backward(const LayerParameters& layer, const LayerContext& contex
   kernels::lora_linear_backward_input(dx, {weights.down, weights.down_scales}, adapters.down,
                                       tape.s_down, ds_down, hidden, down_key, scratch);
   phase.next("swiglu backward");
-  kernels::swiglu_backward(tape.gate_up, hidden);
+  const BaseWeight gate_up{weights.gate_up, weights.gate_up_scales};
+  const Fp8Rows rows = take_rows_for(gate_up, tape.gate_up, scratch);
+  kernels::swiglu_backward(tape.gate_up, hidden, gate_up.scales, rows);
   phase.next("down backward");
   kernels::lora_linear_backward_weights(dx, hidden, adapters.down, ds_down,
                                         gradient_of(layer, &LayerWeights::down), down_key, scratch);
@@ -249,8 +251,8 @@ void mlp_block_backward(const LayerParameters& layer, const LayerContext& contex
   const at::Tensor d_normed = scratch.take(dx.sizes(), dtype);
   const DropoutKey key = dropout_key(layer, context, Projection::kGateUp);
   const at::Tensor ds = take_s(adapters.gate_up, d_gate_up, scratch);
-  kernels::lora_linear_backward_input(d_gate_up, {weights.gate_up, weights.gate_up_scales},
-                                      adapters.gate_up, tape.s_gate_up, ds, d_normed, key, scratch);
+  kernels::lora_linear_backward_input(d_gate_up, gate_up, adapters.gate_up, tape.s_gate_up, ds,
+                                      d_normed, key, scratch, rows);
   kernels::lora_linear_backward_weights(d_gate_up, tape.post_normed, adapters.gate_up, ds,
                                         gradient_of(layer, &LayerWeights::gate_up), key, scratch);
   phase.next("norm backward");

@@ -2,26 +2,10 @@
 // other kernel turns a matrix of bytes, tile by tile.
 #include "kernels/cuda/fp8.h"
 
-#include "kernels/cuda/flat.h"
 #include "kernels/cuda/fp8_rows.h"
 
 namespace weft::kernels::cuda {
 namespace {
-
-// x times the row's factors, where there are any; in fp32, which rounds nothing.
-template <typename T, int kPack>
-__device__ __forceinline__ Floats<kPack> multiplied(const KeptPack<T, kPack>& x,
-                                                    const float* factors) {
-  Floats<kPack> result;
-  if (factors != nullptr) {
-    result = Floats<kPack>::of(factors);
-  }
-  WEFT_UNROLL
-  for (int k = 0; k < kPack; ++k) {
-    result.values[k] = factors == nullptr ? x.get(k) : x.get(k) * result.values[k];
-  }
-  return result;
-}
 
 template <typename T, int kPack, int kChunks>
 __global__ void __launch_bounds__(kRowThreads) quantize_row(QuantizeRows args) {

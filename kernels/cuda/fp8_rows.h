@@ -2,17 +2,20 @@
 
 // What the kernels that write rows of e4m3 numbers share (kernels/fp8.h).
 
+#include "kernels/cuda/flat.h"
 #include "kernels/cuda/rows.h"
 #include "kernels/fp8_scale.h"
 
 namespace weft::kernels::cuda {
 
-/// A pack that is only read: two bf16 share a register, where the elements of a Pack take one each.
+/// A pack that does not change: two bf16 share a register, where the elements of a Pack take one
+/// each.
 template <typename T, int N>
 struct KeptPack {
   Pack<T, N> pack;
 
   __device__ __forceinline__ static KeptPack at(const T* place) { return {load_pack<N>(place)}; }
+  __device__ __forceinline__ static KeptPack of(const Pack<T, N>& pack) { return {pack}; }
   __device__ __forceinline__ float get(int k) const { return pack.get(k); }
 };
 template <>
@@ -22,11 +25,35 @@ struct KeptPack<Bf16, 8> {
   __device__ __forceinline__ static KeptPack at(const Bf16* place) {
     return {load_pack<4>(reinterpret_cast<const std::uint32_t*>(place))};
   }
+  __device__ __forceinline__ static KeptPack of(const Pack<Bf16, 8>& pack) {
+    KeptPack kept;
+    WEFT_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      kept.words.values[i] =
+          pack.values[2 * i].bits | static_cast<std::uint32_t>(pack.values[2 * i + 1].bits) << 16;
+    }
+    return kept;
+  }
   __device__ __forceinline__ float get(int k) const {
     const std::uint32_t word = words.values[k / 2];
     return float_of_bits(k % 2 == 0 ? word << 16 : word & 0xffff0000u);
   }
 };
+
+/// x times the row's factors from these on, where there are any; in fp32, which rounds nothing.
+template <typename T, int kPack>
+__device__ __forceinline__ Floats<kPack> multiplied(const KeptPack<T, kPack>& x,
+                                                    const float* factors) {
+  Floats<kPack> result;
+  if (factors != nullptr) {
+    result = Floats<kPack>::of(factors);
+  }
+  WEFT_UNROLL
+  for (int k = 0; k < kPack; ++k) {
+    result.values[k] = factors == nullptr ? x.get(k) : x.get(k) * result.values[k];
+  }
+  return result;
+}
 
 /// The larger of `largest` and |x|; a NaN does not count.
 __device__ __forceinline__ float larger_magnitude(float largest, float x) {

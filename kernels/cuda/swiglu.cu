@@ -80,6 +80,23 @@ __global__ void __launch_bounds__(kRowThreads) forward_fp8(SwiGluForwardFp8 args
   store_fp8_packs(args.fp8_values + row * width, width, inverse, out);
 }
 
+// Of one pack; gate and up become their gradients, the output's gradient becomes the output.
+template <typename T, int kPack>
+__device__ __forceinline__ void turn(Pack<T, kPack>& gate, Pack<T, kPack>& up,
+                                     Pack<T, kPack>& out) {
+  WEFT_UNROLL
+  for (int k = 0; k < kPack; ++k) {
+    const float g = gate.get(k);
+    const float u = up.get(k);
+    const float d = out.get(k);
+    const float sigmoid = 1.0f / (1.0f + exp_of(-g));
+    const float silu = g * sigmoid;
+    out.set(k, silu * u);
+    gate.set(k, d * u * (sigmoid + silu * (1.0f - sigmoid)));
+    up.set(k, d * silu);
+  }
+}
+
 template <typename T, int kPack>
 __global__ void __launch_bounds__(kThreads) backward(SwiGluBackward args, int per_row) {
   const auto [row, column] = my_place<kPack>(per_row);
@@ -92,20 +109,71 @@ __global__ void __launch_bounds__(kThreads) backward(SwiGluBackward args, int pe
   auto gate = load_pack<kPack>(static_cast<const T*>(gate_place));
   auto up = load_pack<kPack>(static_cast<const T*>(up_place));
   auto out = load_pack<kPack>(static_cast<const T*>(out_place));
-  WEFT_UNROLL
-  for (int k = 0; k < kPack; ++k) {
-    const float g = gate.get(k);
-    const float u = up.get(k);
-    const float d = out.get(k);
-    const float sigmoid = 1.0f / (1.0f + exp_of(-g));
-    const float silu = g * sigmoid;
-    out.set(k, silu * u);
-    gate.set(k, d * u * (sigmoid + silu * (1.0f - sigmoid)));
-    up.set(k, d * silu);
-  }
+  turn(gate, up, out);
   store_pack(gate_place, gate);
   store_pack(up_place, up);
   store_pack(out_place, out);
+}
+
+// The largest magnitude of a pack times its factors, or `largest`.
+template <typename T, int kPack>
+__device__ __forceinline__ float larger_of_pack(float largest, const KeptPack<T, kPack>& pack,
+                                                const float* factors) {
+  const auto product = multiplied(pack, factors);
+  WEFT_UNROLL
+  for (int k = 0; k < kPack; ++k) {
+    largest = larger_magnitude(largest, product.values[k]);
+  }
+  return largest;
+}
+
+template <typename T, int kPack>
+__device__ __forceinline__ void store_product(std::uint8_t* place, float inverse,
+                                              const KeptPack<T, kPack>& pack,
+                                              const float* factors) {
+  const auto product = multiplied(pack, factors);
+  store_fp8<kPack>(place, inverse, [&](int k) { return product.values[k]; });
+}
+
+// A block takes a row and keeps both gradients in registers until the largest element is known:
+// twice what the forward pass keeps, so that rows can be half as wide.
+template <typename T, int kPack, int kChunks>
+__global__ void __launch_bounds__(kRowThreads) backward_fp8(SwiGluBackwardFp8 args) {
+  const int width = static_cast<int>(args.backward.width);
+  const std::int64_t row = block_index();
+  T* gate_row = static_cast<T*>(args.backward.gate_up) + row * args.backward.gate_up_stride;
+  T* out_row = static_cast<T*>(args.backward.dout) + row * args.backward.dout_stride;
+  KeptPack<T, kPack> dgate[kChunks];
+  KeptPack<T, kPack> dup[kChunks];
+  float largest = 0;
+  WEFT_UNROLL
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = pack_start(c, kPack);
+    if (i >= width) {
+      continue;
+    }
+    auto gate = load_pack<kPack>(static_cast<const T*>(gate_row + i));
+    auto up = load_pack<kPack>(static_cast<const T*>(gate_row + width + i));
+    auto out = load_pack<kPack>(static_cast<const T*>(out_row + i));
+    turn(gate, up, out);
+    store_pack(gate_row + i, gate);
+    store_pack(gate_row + width + i, up);
+    store_pack(out_row + i, out);
+    dgate[c] = KeptPack<T, kPack>::of(gate);
+    dup[c] = KeptPack<T, kPack>::of(up);
+    largest = larger_of_pack(largest, dgate[c], args.factors + i);
+    largest = larger_of_pack(largest, dup[c], args.factors + width + i);
+  }
+  const float inverse = choose_fp8_scale(largest, args.fp8_scales + row, shared_array<float>(0));
+  std::uint8_t* values = args.fp8_values + row * 2 * width;
+  WEFT_UNROLL
+  for (int c = 0; c < kChunks; ++c) {
+    const int i = pack_start(c, kPack);
+    if (i < width) {
+      store_product(values + i, inverse, dgate[c], args.factors + i);
+      store_product(values + width + i, inverse, dup[c], args.factors + width + i);
+    }
+  }
 }
 
 // Launches kernel_of(element, pack) on as many blocks as the rows of `args` take.
@@ -156,6 +224,26 @@ bool swiglu_forward_fp8(const SwiGluForwardFp8& args, Stream stream) {
 void swiglu_backward(const SwiGluBackward& args, Stream stream) {
   launch_on_rows("swiglu_backward", args, args.dout, args.dout_stride, stream,
                  [](auto t, auto pack) { return backward<decltype(t), pack>; });
+}
+
+bool swiglu_backward_fp8(const SwiGluBackwardFp8& args, Stream stream) {
+  const SwiGluBackward& backward = args.backward;
+  return with_element(backward.element, [&](auto t) {
+    using T = decltype(t);
+    bool taken = false;
+    with_vector<T>(
+        divisors_of(backward.width, backward.gate_up_stride, backward.dout_stride),
+        [&](auto pack) {
+          taken = with_many_chunks<4>(backward.width, pack, [&](auto chunks, int threads) {
+            if (backward.rows > 0 && backward.width > 0) {
+              launch("swiglu_backward_fp8", backward_fp8<T, pack, chunks>, backward.rows, threads,
+                     kSumBytes<float>, stream, args);
+            }
+          });
+        },
+        backward.gate_up, backward.dout, args.factors, args.fp8_values);
+    return taken;
+  });
 }
 
 }  // namespace weft::kernels::cuda

@@ -41,4 +41,15 @@ struct SwiGluBackward {
 };
 void swiglu_backward(const SwiGluBackward& args, Stream stream);
 
+/// The same, and the gradients of gate and up, times `factors`, again as rows of e4m3 numbers.
+/// Returns false as above, of half the widths.
+constexpr std::int64_t kWidestFp8GradientBytes = 32768;  ///< of a row of gate
+struct SwiGluBackwardFp8 {
+  SwiGluBackward backward;
+  const float* factors;      ///< [2 * width]
+  std::uint8_t* fp8_values;  ///< [rows, 2 * width]
+  float* fp8_scales;         ///< [rows]
+};
+bool swiglu_backward_fp8(const SwiGluBackwardFp8& args, Stream stream);
+
 }  // namespace weft::kernels::cuda

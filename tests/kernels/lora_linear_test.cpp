@@ -181,6 +181,10 @@ TEST(LoraLinear, OverAnFp8BaseOnlyTheBaseIsRounded) {
     lora_linear_forward(c.x, {weight.values, weight.scales}, c.lora, given, r.s, true, kKey,
                         scratch, test::quantized(c.x));
     EXPECT_TRUE(test::same_bits(given, r.y));
+    const at::Tensor given_dx = poisoned({7, 64}, dtype);
+    lora_linear_backward_input(c.dy, {weight.values, weight.scales}, c.lora, r.s, r.ds, given_dx,
+                               kKey, scratch, test::quantized(c.dy, weight.scales));
+    EXPECT_TRUE(test::same_bits(given_dx, r.dx));
   }
 }
 

@@ -1,12 +1,14 @@
 #include "kernels/swiglu.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/silu.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <limits>
 
+#include "tests/support/fp8_testing.h"
 #include "tests/support/tensor_testing.h"
 
 namespace weft::kernels {
@@ -121,6 +123,32 @@ TEST(SwiGlu, TakesRowsInWiderOnesAndLeavesWhatIsBehindThem) {
       EXPECT_TRUE(test::same_bits(dout, plain_dout) && test::left_alone_behind(dout));
     }
   });
+}
+
+TEST(SwiGlu, QuantizesWhatItWrites) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (const std::int64_t width : {1, 7, 64, 130}) {
+      SCOPED_TRACE(fmt::format("width {}", width));
+      const at::Tensor gate_up = random_normal({5, 2 * width}, dtype, 1, 3.0);
+      const at::Tensor out = poisoned({5, width}, dtype);
+      const Fp8Rows rows = test::poisoned_fp8(5, width);
+      swiglu_forward(gate_up, out, rows);
+      EXPECT_TRUE(test::same_bits(test::value_of(rows), test::value_of(test::quantized(out))));
+      const at::Tensor factors =
+          at::arange(2 * width, at::TensorOptions(at::kFloat)).remainder(3).exp2();
+      const at::Tensor dout = random_normal({5, width}, dtype, 2);
+      const Fp8Rows gradients = test::poisoned_fp8(5, 2 * width);
+      swiglu_backward(gate_up, dout, factors, gradients);
+      EXPECT_TRUE(test::same_bits(test::value_of(gradients),
+                                  test::value_of(test::quantized(gate_up, factors))));
+    }
+  }
+  const at::Tensor padded = test::padded(poisoned({2, 6}, at::kFloat), 2);
+  EXPECT_THAT(test::internal_error_of([&] {
+                swiglu_backward(padded, poisoned({2, 3}, at::kFloat), poisoned({6}, at::kFloat),
+                                test::poisoned_fp8(2, 6));
+              }),
+              HasSubstr("swiglu gate_up, which is quantised,"));
 }
 
 TEST(SwiGlu, NamesTheTensorOfWrongShapeOrDtype) {

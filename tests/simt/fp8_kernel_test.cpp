@@ -80,6 +80,10 @@ void expect_written_once(const char* values, const char* scales, const Fp8Rows& 
   EXPECT_NO_THROW(Device::current().check_written());
 }
 
+at::Tensor powers_of_two(std::int64_t width) {
+  return at::arange(width, at::TensorOptions(at::kFloat)).remainder(5).exp2();
+}
+
 TEST(Fp8Traffic, QuantizingReadsOnceAtEveryWidthOfQwen3) {
   simt::for_each_kernel_dtype([](at::ScalarType dtype) {
     // Hidden sizes, packed heads, twice the feed-forward widths up to that of 32B.
@@ -89,8 +93,7 @@ TEST(Fp8Traffic, QuantizingReadsOnceAtEveryWidthOfQwen3) {
       }
       SCOPED_TRACE(fmt::format("width {}", width));
       const at::Tensor x = random_normal({kRows, width}, dtype, 1);
-      const at::Tensor factors =
-          at::arange(width, at::TensorOptions(at::kFloat)).remainder(5).exp2();
+      const at::Tensor factors = powers_of_two(width);
       for (const at::Tensor& given : {at::Tensor(), factors}) {
         expect_the_cpus_bits([&] { return test::quantized(x, given); });
         const Fp8Rows rows = poisoned_fp8(kRows, width);
@@ -176,6 +179,56 @@ TEST(Fp8Traffic, SwiGluOfARowThatIsTooWideIsQuantizedAfterwards) {
   swiglu_forward(gate_up, out, rows);
   const Fp8Rows separate = test::quantized(out);
   EXPECT_TRUE(test::same_bits(rows.values.view(at::kByte), separate.values.view(at::kByte)));
+}
+
+struct SwiGluGradient {
+  at::Tensor gate_up, out;
+};
+
+SwiGluGradient swiglu_gradient(std::int64_t rows, std::int64_t width, at::ScalarType dtype) {
+  return {random_normal({rows, 2 * width}, dtype, 1, 3.0), random_normal({rows, width}, dtype, 2)};
+}
+
+TEST(Fp8Traffic, SwiGluBackwardWritesItsGradientsTwiceAndReadsNothingTwice) {
+  simt::for_each_kernel_dtype([](at::ScalarType dtype) {
+    for (const std::int64_t width : {3072, 6144, 9728, 12288, 130}) {
+      if (dtype == at::kFloat && width > 8192) {
+        continue;
+      }
+      SCOPED_TRACE(fmt::format("width {}", width));
+      const at::Tensor factors = powers_of_two(2 * width);
+      const SwiGluGradient alone = swiglu_gradient(kRows, width, dtype);
+      swiglu_backward(alone.gate_up, alone.out);
+      const Fp8Rows separate = test::quantized(alone.gate_up, factors);
+      const SwiGluGradient fused = swiglu_gradient(kRows, width, dtype);
+      const Fp8Rows rows = poisoned_fp8(kRows, 2 * width);
+      const std::uint32_t before = Device::current().launches();
+      swiglu_backward(fused.gate_up, fused.out, factors, rows);
+      EXPECT_EQ(Device::current().launches(), before + 1);
+      EXPECT_TRUE(test::same_bits(fused.gate_up, alone.gate_up));
+      EXPECT_TRUE(test::same_bits(fused.out, alone.out));
+      EXPECT_TRUE(test::same_bits(rows.values.view(at::kByte), separate.values.view(at::kByte)));
+      EXPECT_TRUE(test::same_bits(rows.scales, separate.scales));
+      if (width % 32 == 0) {
+        EXPECT_TRUE(read_once("gate_up", fused.gate_up) && written_once("gate_up", fused.gate_up));
+        EXPECT_TRUE(read_once("dout", fused.out) && written_once("dout", fused.out));
+        expect_written_once("fp8_values", "fp8_scales", rows);
+        EXPECT_EQ(Device::current().reads("factors").bytes, 4 * kRows * width * 4);  // cached
+      }
+    }
+  });
+}
+
+TEST(Fp8Traffic, SwiGluBackwardOfARowThatIsTooWideIsQuantizedAfterwards) {
+  for (const std::int64_t width : {17408, 25600, 40960}) {
+    const at::Tensor factors = powers_of_two(2 * width);
+    const SwiGluGradient wide = swiglu_gradient(1, width, at::kBFloat16);
+    const Fp8Rows rows = poisoned_fp8(1, 2 * width);
+    swiglu_backward(wide.gate_up, wide.out, factors, rows);
+    const Fp8Rows separate = test::quantized(wide.gate_up, factors);
+    EXPECT_TRUE(test::same_bits(rows.values.view(at::kByte), separate.values.view(at::kByte)));
+    EXPECT_TRUE(test::same_bits(rows.scales, separate.scales));
+  }
 }
 
 TEST(Fp8Traffic, TransposingMovesWholeSectors) {
