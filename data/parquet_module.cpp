@@ -203,6 +203,7 @@ class ParquetRows final : public RowReader {
     guarded([&] {
       parquet::ReaderProperties properties;
       properties.enable_buffered_stream();  // or a whole column chunk is held at once
+      properties.set_page_checksum_verification(true);
       parquet::arrow::FileReaderBuilder builder;
       check(builder.Open(std::make_shared<ArrowFile>(std::move(file)), properties));
       parquet::ArrowReaderProperties arrow_properties;
@@ -222,6 +223,8 @@ class ParquetRows final : public RowReader {
         if (batch_ == nullptr) {
           return false;
         }
+        // Arrow takes offsets as they are in the file; of a damaged one they lead anywhere.
+        check(batch_->ValidateFull());
       }
       read(row);
       return true;

@@ -92,6 +92,26 @@ TEST_F(ReaderParquetTest, AFileThatIsCutOrDamagedIsAnErrorThatNamesIt) {
   EXPECT_GT(refused, 50);
 }
 
+// Offsets that lead out of a column, numbers that are none: what Arrow itself lets through.
+TEST_F(ReaderParquetTest, AnyByteChangedIsReadOrRefused) {
+  const std::string whole = read_file(files_, kInputFixtures / "odd.parquet");
+  int refused = 0;
+  for (const char mask : std::string("\x55\x80")) {
+    for (std::size_t i = 0; i < whole.size(); ++i) {
+      std::string bad = whole;
+      bad[i] = static_cast<char>(bad[i] ^ mask);
+      const fs::path path = put("bad.parquet", bad);
+      try {
+        (void)read_rows(files_, path, row_options(FileSyntax::kParquet));
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::kData);
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 500);
+}
+
 TEST_F(ReaderParquetTest, ARowOverTheLimitIsNamed) {
   EXPECT_THAT(error_of([&] { (void)rows(kInputFixtures / "chats.parquet", 100); }),
               HasSubstr("chats.parquet:1: the row is longer than 100 B"));
