@@ -162,7 +162,8 @@ def benchmark(runner, size):
         summary += "the peer has no timing"
     if peers:  # memory at equal tokens: at the most that fit both
         most = max(peers)
-        same = own if most == tokens else step(runner, size, "weft", most, 60)
+        same = ((extended if form == "extended" else own) if most == tokens else
+                step(runner, size, "weft", most, 60, "--lora-gemm", form))
         if same is not None:
             details["weft_at_peers_tokens"] = same
             summary += f"; memory {same['peak_bytes'] / peers[most]['peak_bytes']:.2f}x at {most} tokens"

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "cli/common.h"
 #include "data/reader_parquet.h"
 #include "kernels/device_properties.h"
 #include "trainer/device.h"
@@ -21,10 +22,14 @@ std::string gpus(c10::Device first) {
   for (int i = 0; i < trainer::device_count(); ++i) {
     const c10::Device device(first.type(), static_cast<c10::DeviceIndex>(i));
     const int capability = kernels::compute_capability(device);
-    list +=
-        fmt::format("{}{}, compute capability {}.{}, {} free", i == 0 ? ": " : "\n          ",
-                    kernels::device_name(device), capability / 10, capability % 10,
-                    human_bytes(static_cast<std::uint64_t>(kernels::free_device_bytes(device))));
+    list += fmt::format("{}{}, compute capability {}.{}", i == 0 ? ": " : "\n          ",
+                        kernels::device_name(device), capability / 10, capability % 10);
+    try {
+      const std::int64_t free = kernels::free_device_bytes(device);
+      list += fmt::format(", {} free", human_bytes(static_cast<std::uint64_t>(free)));
+    } catch (const std::exception& error) {  // full, or another process has it alone
+      list += ", " + first_line(error);
+    }
   }
   return list;
 }

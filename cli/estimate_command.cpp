@@ -63,9 +63,12 @@ Estimate estimate(const Options& options) {
                                  ? c10::Device(at::kCUDA, 0)
                                  : trainer::resolve_device(result.config.device);
   const at::ScalarType dtype = trainer::resolve_dtype(result.config.dtype, device);
-  const trainer::RunConfig planned = trainer::with_attention_of(
+  trainer::RunConfig planned = trainer::with_attention_of(
       result.config, model::read_qwen3_config(files, result.config.model_name_or_path), dtype,
       device);
+  if (planned.lora_gemm == "auto" && device.is_cuda() && trainer::why_plain_lora(planned).empty()) {
+    planned.lora_gemm = "extended";  // what takes the most of what a trial may choose
+  }
   result.base_shares = result.config.shard_base == "none" ? 1 : options.ranks;
   result.device = device.is_cuda() ? "GPU" : "CPU";
   result.dtype = dtype == at::kBFloat16 ? "bf16" : "fp32";

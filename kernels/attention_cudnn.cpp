@@ -10,7 +10,6 @@
 #include "kernels/attention_device.h"
 #include "kernels/cuda/sdpa_shape.h"
 #include "kernels/device_properties.h"
-#include "kernels/tensor_checks.h"
 #include "kernels/work_log.h"
 
 #if defined(WEFT_SDPA_CUDNN)
@@ -53,6 +52,7 @@ class CudnnAttention : public DeviceAttention {
                 const at::Tensor& dqkv, Arena& scratch) override {
     place(take(out, dqkv, scratch), dqkv);
   }
+  [[nodiscard]] bool reads_padded_out() const override { return true; }
   int launches(bool) const override { return static_cast<int>(groups_.size()); }
 
   std::vector<std::int64_t> shape() const override {
@@ -85,8 +85,9 @@ class CudnnAttention : public DeviceAttention {
     const bool backward = dqkv.defined();
     const cuda::SdpaShape& shape = groups_.front().shape;
     if (out.stride(0) != shape.out_row() || (backward && dqkv.stride(0) != shape.dqkv_row())) {
-      fail_internal("cuDNN attention was made for rows of {} and {} elements, got {} and {}",
-                    shape.out_row(), shape.dqkv_row(), describe(out), describe(dqkv));
+      fail_internal("cuDNN attention was made for rows {} and {} elements apart, got {} and {}",
+                    shape.out_row(), shape.dqkv_row(), out.stride(0),
+                    backward ? dqkv.stride(0) : shape.dqkv_row());
     }
     std::int64_t bytes = 1;
     for (const cuda::SdpaGroup& group : groups_) {

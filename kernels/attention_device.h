@@ -38,6 +38,9 @@ class DeviceAttention {
   virtual ~DeviceAttention() = default;
   virtual void forward(const at::Tensor& qkv, const at::Tensor& out, const at::Tensor& lse,
                        Arena& scratch) = 0;
+  /// Whether the backward pass reads rows of out that lie in wider ones as they are; else it copies
+  /// them first.
+  [[nodiscard]] virtual bool reads_padded_out() const { return false; }
   virtual void backward(const at::Tensor& dout, const at::Tensor& qkv, const at::Tensor& out,
                         const at::Tensor& lse, const at::Tensor& dqkv, Arena& scratch) = 0;
 

@@ -59,6 +59,17 @@ std::int64_t peak_device_bytes(c10::Device device) {
   return device.is_cuda() ? statistics_of(device).allocated_bytes[kAll].peak : 0;
 }
 
+void forget_peak(c10::Device device) {
+  if (device.is_cuda()) {
+    c10::cuda::CUDACachingAllocator::resetPeakStats(device.index());
+  }
+}
+
+int driver_version() {
+  int version = 0;
+  return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;
+}
+
 void give_back_unused(c10::Device device) {
   if (device.is_cuda()) {
     c10::cuda::CUDACachingAllocator::emptyCache();
@@ -81,6 +92,9 @@ int compute_capability(c10::Device) { return 0; }
 std::string device_name(c10::Device) { return ""; }
 
 std::int64_t peak_device_bytes(c10::Device) { return 0; }
+
+void forget_peak(c10::Device) {}
+int driver_version() { return 0; }
 
 void give_back_unused(c10::Device) {}
 

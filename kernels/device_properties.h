@@ -20,6 +20,12 @@ namespace weft::kernels {
 /// The most bytes that LibTorch's allocator had in use on a GPU at one time; 0 as above.
 [[nodiscard]] std::int64_t peak_device_bytes(c10::Device device);
 
+/// Counts that from what is in use now.
+void forget_peak(c10::Device device);
+
+/// The newest CUDA that the driver takes, as 13000 for 13.0; 0 as above.
+[[nodiscard]] int driver_version();
+
 /// Gives memory of a GPU that LibTorch's allocator keeps and does not use back to the device, after
 /// waiting for its work; nothing for another device.
 void give_back_unused(c10::Device device);

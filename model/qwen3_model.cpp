@@ -102,11 +102,17 @@ LayerContext Qwen3Model::context_for(const PackedBatch& batch, std::int64_t posi
   context.layers = config_.num_hidden_layers;
   context.attention_options = attention_;
   context.attention_spare = attention_spare(adapters_);
+  if (batch.split.rows > 0) {
+    context.attention_spare.out = 0;  // pieces go to FlashAttention-2, as below
+  }
   context.exchange = exchange_.get();
   if (cache == nullptr) {
     context.attention =
         kernels::make_device_attention(batch.cu_seqlens, context.heads, dtype(), device(),
                                        scratch_.planned_for(), attention_, context.attention_spare);
+    if (context.attention != nullptr && !context.attention->reads_padded_out()) {
+      context.attention_spare.out = 0;  // a second product of o's is less than a copy of its input
+    }
   }
   context.cache = cache;
   return context;

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/sha256.h"
 
 namespace weft::trainer {
 namespace {
@@ -15,51 +16,47 @@ fs::path absolute_variable(const char* name) {
   return path.is_absolute() ? path : fs::path();
 }
 
-Json read_choices(FileSystem& files, const fs::path& file) {
-  try {
-    if (files.exists(file)) {
-      Json choices = read_json(files, file);
-      if (choices.is_object()) {
-        return choices;
-      }
-      log_debug("{}: is not a JSON object; what was remembered there is lost", file.string());
-    }
-  } catch (const Error& error) {
-    log_debug("what was remembered is lost: {}", error.what());
-  }
-  return Json::object();
-}
-
 }  // namespace
 
-fs::path RememberedChoices::default_file() {
+fs::path RememberedChoices::default_folder() {
   fs::path cache = absolute_variable("XDG_CACHE_HOME");
   if (const fs::path home = absolute_variable("HOME"); cache.empty() && !home.empty()) {
     cache = home / ".cache";
   }
-  return cache.empty() ? cache : cache / "weft" / "choices.json";
+  return cache.empty() ? cache : cache / "weft" / "choices";
+}
+
+fs::path RememberedChoices::file_of(const std::string& key) const {
+  constexpr std::size_t kDigits = 16;
+  return folder_ / (sha256_hex(key).substr(0, kDigits) + ".json");
 }
 
 std::optional<std::string> RememberedChoices::find(const std::string& key) const {
-  if (file_.empty()) {
+  const fs::path file = file_of(key);
+  try {
+    if (folder_.empty() || !files_.exists(file)) {
+      return std::nullopt;
+    }
+    const Json found = read_json(files_, file);
+    const std::string name = file.string();
+    return json_string(found, "of", name) == key
+               ? std::optional<std::string>(json_string(found, "choice", name))
+               : std::nullopt;
+  } catch (const Error& error) {
+    log_debug("what was remembered is lost: {}", error.what());
     return std::nullopt;
   }
-  const Json choices = read_choices(files_, file_);
-  const Json* const found = json_find(choices, key);
-  return found != nullptr && found->is_string()
-             ? std::optional<std::string>(found->get<std::string>())
-             : std::nullopt;
 }
 
 void RememberedChoices::remember(const std::string& key, const std::string& choice) {
-  if (file_.empty()) {
+  if (folder_.empty() || find(key)) {
     return;
   }
-  Json choices = read_choices(files_, file_);
-  choices[key] = choice;
   try {
-    files_.make_folders(file_.parent_path());
-    publish_file(files_, file_, dump_json_pretty(choices) + "\n");
+    files_.make_folders(folder_);
+    remove_stale_temporaries(files_, folder_);
+    publish_file(files_, file_of(key),
+                 dump_json_pretty(Json{{"of", key}, {"choice", choice}}) + "\n");
   } catch (const Error& error) {
     log_debug("{} is not remembered: {}", key, error.what());
   }

@@ -168,8 +168,9 @@ void add_adapter_keys(Schema& schema, RunConfig& c) {
                     "results added. extended: the adapters lie beside the frozen matrix, and both "
                     "are one product, which spares reading and writing its result once more. The "
                     "same numbers up to rounding. auto: on a GPU the faster of the two, found by a "
-                    "short trial of both whose gradients must agree, and remembered for the next "
-                    "run (~/.cache/weft/choices.json); on a CPU plain. extended is not with "
+                    "short trial of both whose gradients must agree, and kept for the next run on "
+                    "the machine (~/.cache/weft/choices); set one for equal bits on several. On a "
+                    "CPU plain. extended is not with "
                     "lora_dropout, base_dtype: fp8, "
                     "shard_base or finetuning_type: full.");
 }

@@ -150,7 +150,7 @@ std::vector<double> Trainer::wait_for_numbers(const std::vector<at::Tensor>& num
   const auto launched = std::chrono::steady_clock::now();
   std::vector<double> values = kernels::read_on_host(numbers);
   const bool may_record =
-      device_->is_cuda() && why_no_graphs(config_).empty() && !trainable_->model().records_passes();
+      device_->is_cuda() && !config_.cuda_graphs && why_no_graphs(config_).empty();
   if (may_record && passes > 0 &&
       launches_.add(Seconds(launched - began).count(),
                     Seconds(std::chrono::steady_clock::now() - launched).count(), passes)) {

@@ -123,7 +123,7 @@ TEST_F(AbsentGpuProgram, TrainsInEveryForm) {
 // what it began with.
 TEST_F(AbsentGpuProgram, TriesBothFormsOfLoraAndRemembers) {
   const std::vector<std::string> environment{"XDG_CACHE_HOME=" + (temp_ / "cache").string()};
-  const fs::path remembered = temp_ / "cache/weft/choices.json";
+  const fs::path folder = temp_ / "cache/weft/choices";
   const auto form_of = [](const std::vector<std::string>& arguments, const char* checkpoint) {
     fs::path out;
     for (const std::string& argument : arguments) {
@@ -142,18 +142,18 @@ TEST_F(AbsentGpuProgram, TriesBothFormsOfLoraAndRemembers) {
   arguments = training({"lora_gemm=auto", "max_steps=2"});
   const Ended second = run(arguments, environment);
   expect_right(second);
-  EXPECT_THAT(second.result.err, Not(HasSubstr("lora_gemm")));
+  EXPECT_THAT(second.result.err, HasSubstr("as a trial found earlier"));
   EXPECT_LT(second.report.at("launches"), first.report.at("launches"));
 
   EXPECT_EQ(form_of(arguments, "checkpoint-000002"), chosen);
 
-  Json choices = parse_json(content(remembered), "choices.json");
-  ASSERT_EQ(choices.size(), 1u);
-  EXPECT_THAT(choices.begin().key(), HasSubstr("hidden"));
-  EXPECT_EQ(choices.begin().value(), chosen);
+  const fs::path remembered = fs::directory_iterator(folder)->path();
+  Json choice = parse_json(content(remembered), "choice");
+  EXPECT_THAT(choice.at("of").get<std::string>(), HasSubstr("hidden"));
+  EXPECT_EQ(choice.at("choice"), chosen);
   const std::string other = chosen == "plain" ? "extended" : "plain";
-  choices.begin().value() = other;
-  put(remembered, dump_json(choices));
+  choice.at("choice") = other;
+  put(remembered, dump_json(choice));
   arguments = training({"lora_gemm=auto", "max_steps=2"});
   expect_right(run(arguments, environment));
   EXPECT_EQ(form_of(arguments, "checkpoint-000002"), other);
@@ -163,6 +163,20 @@ TEST_F(AbsentGpuProgram, TriesBothFormsOfLoraAndRemembers) {
   expect_right(run(arguments, environment));
   EXPECT_EQ(form_of(arguments, "checkpoint-000004"), other);
   EXPECT_FALSE(fs::exists(remembered)) << "tried again";
+}
+
+TEST_F(AbsentGpuProgram, AutoIsPlainWhereTheOtherFormCannotBe) {
+  for (const char* option : {"lora_dropout=0.1", "finetuning_type=full", "max_memory=0.001"}) {
+    SCOPED_TRACE(option);
+    const Ended trained = run(training({"lora_gemm=auto", "save_strategy=no", option}),
+                              {"XDG_CACHE_HOME=" + (temp_ / "cache").string()});
+    if (std::string_view(option).starts_with("max_memory")) {
+      EXPECT_THAT(trained.result.err, HasSubstr("there is no room to try both forms"));
+    } else {
+      expect_right(trained);
+    }
+  }
+  EXPECT_FALSE(fs::exists(temp_ / "cache")) << "something was tried";
 }
 
 TEST_F(AbsentGpuProgram, TrainsOnABaseOf8BitFloats) {
@@ -374,6 +388,7 @@ class AbsentGpuRanks : public AbsentGpuProgram {
 TEST_F(AbsentGpuRanks, TrainOverNccl) {
   train({});
   train({"lora_gemm=extended"});
+  train({"lora_gemm=auto"});
   train({"finetuning_type=full"});
 }
 

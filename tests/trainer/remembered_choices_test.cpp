@@ -33,34 +33,37 @@ class Variable {
 
 TEST(RememberedChoices, AreFoundByTheNextOne) {
   const test::TempFolder temp;
-  const fs::path file = temp / "not/yet/there/choices.json";
-  RememberedChoices first(posix_file_system(), file);
+  const fs::path folder = temp / "not/yet/there";
+  RememberedChoices first(posix_file_system(), folder);
   EXPECT_EQ(first.find("a"), std::nullopt);
   first.remember("a", "plain");
   first.remember("b", "extended");
-  first.remember("a", "extended");
-  const RememberedChoices next(posix_file_system(), file);
-  EXPECT_EQ(next.find("a"), "extended");
+  RememberedChoices next(posix_file_system(), folder);
+  EXPECT_EQ(next.find("a"), "plain");
   EXPECT_EQ(next.find("b"), "extended");
   EXPECT_EQ(next.find("c"), std::nullopt);
+  next.remember("a", "extended");
+  EXPECT_EQ(first.find("a"), "plain") << "the first one counts";
 }
 
 TEST(RememberedChoices, ADamagedFileIsWrittenAnew) {
   const test::TempFolder temp;
-  const fs::path file = temp / "choices.json";
-  for (const char* text : {"", "{\"a\": \"pl", "[1, 2]", "{\"a\": 3}"}) {
+  RememberedChoices choices(posix_file_system(), temp.path());
+  choices.remember("a", "plain");
+  const fs::path file = fs::directory_iterator(temp.path())->path();
+  for (const char* text : {"", "{\"of\": \"a\", \"cho", "[1, 2]", "{\"of\": \"a\"}",
+                           "{\"of\": \"b\", \"choice\": \"plain\"}"}) {
     publish_file(posix_file_system(), file, std::string_view(text));
-    RememberedChoices choices(posix_file_system(), file);
     EXPECT_EQ(choices.find("a"), std::nullopt) << text;
-    choices.remember("a", "plain");
-    EXPECT_EQ(choices.find("a"), "plain") << text;
+    choices.remember("a", "extended");
+    EXPECT_EQ(choices.find("a"), "extended") << text;
   }
 }
 
 TEST(RememberedChoices, WhereNothingCanBeKeptNothingIs) {
   const test::TempFolder temp;
   publish_file(posix_file_system(), temp / "file", std::string_view("no folder"));
-  RememberedChoices below_a_file(posix_file_system(), temp / "file/choices.json");
+  RememberedChoices below_a_file(posix_file_system(), temp / "file/choices");
   below_a_file.remember("a", "plain");
   EXPECT_EQ(below_a_file.find("a"), std::nullopt);
   RememberedChoices nowhere(posix_file_system(), {});
@@ -72,13 +75,13 @@ TEST(RememberedChoices, AreInTheFolderForCaches) {
   const Variable home("HOME", "/home/someone");
   {
     const Variable cache("XDG_CACHE_HOME", "/caches");
-    EXPECT_EQ(RememberedChoices::default_file(), "/caches/weft/choices.json");
+    EXPECT_EQ(RememberedChoices::default_folder(), "/caches/weft/choices");
   }
   for (const char* none : {static_cast<const char*>(nullptr), "", "relative"}) {
     const Variable cache("XDG_CACHE_HOME", none);
-    EXPECT_EQ(RememberedChoices::default_file(), "/home/someone/.cache/weft/choices.json");
+    EXPECT_EQ(RememberedChoices::default_folder(), "/home/someone/.cache/weft/choices");
     const Variable homeless("HOME", nullptr);
-    EXPECT_EQ(RememberedChoices::default_file(), "");
+    EXPECT_EQ(RememberedChoices::default_folder(), "");
   }
 }
 
