@@ -131,13 +131,14 @@ TEST_P(AbsentGpuStep, AsksForWhatTheRooflineCounts) {
       << test::asked_for() << listed;
 }
 
-INSTANTIATE_TEST_SUITE_P(Forms, AbsentGpuStep,
-                         ::testing::Values(Form{"plain"}, Form{"recompute", true},
-                                           Form{"fp8", false, true},
-                                           Form{"extended", false, false, true},
-                                           Form{"dropout", false, false, false, 0.1},
-                                           Form{"flash", false, false, false, 0.0, "flash"}),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Forms, AbsentGpuStep,
+    ::testing::Values(Form{"plain"}, Form{"recompute", true}, Form{"fp8", false, true},
+                      Form{"extended", false, false, true},
+                      Form{"dropout", false, false, false, 0.1},
+                      Form{"flash", false, false, false, 0.0, "flash"},
+                      Form{"extended_flash", false, false, true, 0.0, "flash"}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace weft
