@@ -16,9 +16,7 @@ namespace weft::kernels {
 
 // Causal grouped-query attention inside each document of a packed micro-batch; no attention across
 // documents. Rows qkv [T, layout.row()] as qk_norm_rope leaves them. Softmax is scaled by
-// 1 / sqrt(head_dim).
-
-// Rows of out and dqkv may lie in wider ones.
+// 1 / sqrt(head_dim). Rows of out and dqkv may lie in wider ones.
 
 /// The documents of a micro-batch.
 struct AttentionDocuments {

@@ -214,10 +214,8 @@ LoraTrial try_lora_forms(const LoraTrialLayers& layers, const LoraTrialBatch& ba
 std::string better_lora_form(const LoraTrial& trial) {
   if (!trial.agrees()) {
     log_warning(
-        "lora_gemm: auto is plain: in a trial the adapters' gradients of the extended form "
-        "differed "
-        "by {:.2g} of their size, which is more than rounding; please report it with what `weft "
-        "env` prints",
+        "lora_gemm: auto is plain: in a trial the extended form's gradients differed by {:.2g} of "
+        "their size, which is more than rounding; please report it with what `weft env` prints",
         trial.difference);
     return "plain";
   }

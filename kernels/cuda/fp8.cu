@@ -21,11 +21,7 @@ __global__ void __launch_bounds__(kRowThreads) quantize_row(QuantizeRows args) {
     const int i = pack_start(c, kPack);
     if (i < width) {
       x[c] = KeptPack<T, kPack>::at(static_cast<const T*>(args.x) + first + i);
-      const auto product = multiplied(x[c], factors_at(i));
-      WEFT_UNROLL
-      for (int k = 0; k < kPack; ++k) {
-        largest = larger_magnitude(largest, product.values[k]);
-      }
+      largest = larger_of_pack(largest, x[c], factors_at(i));
     }
   }
   const float inverse =
@@ -34,8 +30,7 @@ __global__ void __launch_bounds__(kRowThreads) quantize_row(QuantizeRows args) {
   for (int c = 0; c < kChunks; ++c) {
     const int i = pack_start(c, kPack);
     if (i < width) {
-      const auto product = multiplied(x[c], factors_at(i));
-      store_fp8<kPack>(args.values + first + i, inverse, [&](int k) { return product.values[k]; });
+      store_product(args.values + first + i, inverse, x[c], factors_at(i));
     }
   }
 }

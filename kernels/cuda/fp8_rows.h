@@ -93,6 +93,27 @@ __device__ __forceinline__ void store_fp8(std::uint8_t* place, float inverse, El
   }
 }
 
+/// `largest`, or the largest magnitude of a pack times its factors.
+template <typename T, int kPack>
+__device__ __forceinline__ float larger_of_pack(float largest, const KeptPack<T, kPack>& pack,
+                                                const float* factors) {
+  const auto product = multiplied(pack, factors);
+  WEFT_UNROLL
+  for (int k = 0; k < kPack; ++k) {
+    largest = larger_magnitude(largest, product.values[k]);
+  }
+  return largest;
+}
+
+/// Stores a pack times its factors.
+template <typename T, int kPack>
+__device__ __forceinline__ void store_product(std::uint8_t* place, float inverse,
+                                              const KeptPack<T, kPack>& pack,
+                                              const float* factors) {
+  const auto product = multiplied(pack, factors);
+  store_fp8<kPack>(place, inverse, [&](int k) { return product.values[k]; });
+}
+
 /// As with_chunks, for rows that are kept as they are: up to kMost packs a thread.
 template <int kMost, int kPack, typename Body>
 bool with_many_chunks(std::int64_t width, Constant<kPack> pack, const Body& body) {

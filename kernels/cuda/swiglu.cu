@@ -115,26 +115,6 @@ __global__ void __launch_bounds__(kThreads) backward(SwiGluBackward args, int pe
   store_pack(out_place, out);
 }
 
-// The largest magnitude of a pack times its factors, or `largest`.
-template <typename T, int kPack>
-__device__ __forceinline__ float larger_of_pack(float largest, const KeptPack<T, kPack>& pack,
-                                                const float* factors) {
-  const auto product = multiplied(pack, factors);
-  WEFT_UNROLL
-  for (int k = 0; k < kPack; ++k) {
-    largest = larger_magnitude(largest, product.values[k]);
-  }
-  return largest;
-}
-
-template <typename T, int kPack>
-__device__ __forceinline__ void store_product(std::uint8_t* place, float inverse,
-                                              const KeptPack<T, kPack>& pack,
-                                              const float* factors) {
-  const auto product = multiplied(pack, factors);
-  store_fp8<kPack>(place, inverse, [&](int k) { return product.values[k]; });
-}
-
 // A block takes a row and keeps both gradients in registers until the largest element is known:
 // twice what the forward pass keeps, so that rows can be half as wide.
 template <typename T, int kPack, int kChunks>
@@ -194,6 +174,28 @@ void launch_on_rows(const char* name, const Args& args, const void* rows, std::i
   });
 }
 
+// Launches kernel_of(element, pack, chunks) on a block for each row, which holds it in up to kMost
+// packs a thread. Returns false, without a launch, when a row is too wide.
+template <int kMost, typename Fp8Args, typename Args, typename KernelOf, typename... Pointers>
+bool launch_on_whole_rows(const char* name, const Fp8Args& args, const Args& plain,
+                          const void* rows, std::int64_t stride, Stream stream,
+                          KernelOf&& kernel_of, Pointers... pointers) {
+  return with_element(plain.element, [&](auto t) {
+    bool taken = false;
+    const auto run = [&](auto pack) {
+      taken = with_many_chunks<kMost>(plain.width, pack, [&](auto chunks, int threads) {
+        if (plain.rows > 0 && plain.width > 0) {
+          launch(name, kernel_of(t, pack, chunks), plain.rows, threads, kSumBytes<float>, stream,
+                 args);
+        }
+      });
+    };
+    with_vector<decltype(t)>(divisors_of(plain.width, plain.gate_up_stride, stride), run,
+                             plain.gate_up, rows, args.fp8_values, pointers...);
+    return taken;
+  });
+}
+
 }  // namespace
 
 void swiglu_forward(const SwiGluForward& args, Stream stream) {
@@ -202,23 +204,9 @@ void swiglu_forward(const SwiGluForward& args, Stream stream) {
 }
 
 bool swiglu_forward_fp8(const SwiGluForwardFp8& args, Stream stream) {
-  const SwiGluForward& forward = args.forward;
-  return with_element(forward.element, [&](auto t) {
-    using T = decltype(t);
-    bool taken = false;
-    with_vector<T>(
-        divisors_of(forward.width, forward.gate_up_stride, forward.out_stride),
-        [&](auto pack) {
-          taken = with_many_chunks<8>(forward.width, pack, [&](auto chunks, int threads) {
-            if (forward.rows > 0 && forward.width > 0) {
-              launch("swiglu_forward_fp8", forward_fp8<T, pack, chunks>, forward.rows, threads,
-                     kSumBytes<float>, stream, args);
-            }
-          });
-        },
-        forward.gate_up, forward.out, args.fp8_values);
-    return taken;
-  });
+  return launch_on_whole_rows<8>(
+      "swiglu_forward_fp8", args, args.forward, args.forward.out, args.forward.out_stride, stream,
+      [](auto t, auto pack, auto chunks) { return forward_fp8<decltype(t), pack, chunks>; });
 }
 
 void swiglu_backward(const SwiGluBackward& args, Stream stream) {
@@ -227,23 +215,11 @@ void swiglu_backward(const SwiGluBackward& args, Stream stream) {
 }
 
 bool swiglu_backward_fp8(const SwiGluBackwardFp8& args, Stream stream) {
-  const SwiGluBackward& backward = args.backward;
-  return with_element(backward.element, [&](auto t) {
-    using T = decltype(t);
-    bool taken = false;
-    with_vector<T>(
-        divisors_of(backward.width, backward.gate_up_stride, backward.dout_stride),
-        [&](auto pack) {
-          taken = with_many_chunks<4>(backward.width, pack, [&](auto chunks, int threads) {
-            if (backward.rows > 0 && backward.width > 0) {
-              launch("swiglu_backward_fp8", backward_fp8<T, pack, chunks>, backward.rows, threads,
-                     kSumBytes<float>, stream, args);
-            }
-          });
-        },
-        backward.gate_up, backward.dout, args.factors, args.fp8_values);
-    return taken;
-  });
+  return launch_on_whole_rows<4>(
+      "swiglu_backward_fp8", args, args.backward, args.backward.dout, args.backward.dout_stride,
+      stream,
+      [](auto t, auto pack, auto chunks) { return backward_fp8<decltype(t), pack, chunks>; },
+      args.factors);
 }
 
 }  // namespace weft::kernels::cuda
